@@ -1,0 +1,60 @@
+"""Fixtures of the integration tests: a Redis, respgate in front of it, and factories for more of either."""
+
+import pytest
+
+from harness import RedisServer, Respgate
+
+
+def finish_all(steps):
+    """Run every step though one fails; then fail with the first failure."""
+    failures = []
+    for step in steps:
+        try:
+            step()
+        except Exception as failure:  # noqa: BLE001 (the others must still be ended)
+            failures.append(failure)
+    if failures:
+        raise failures[0]
+
+
+@pytest.fixture
+def start_redis(tmp_path):
+    """Factory: start_redis(unixsocket=True, config={"requirepass": "s"}) gives a running RedisServer."""
+    started = []
+
+    def start(**kwargs):
+        server = RedisServer(tmp_path, **kwargs)
+        started.append(server)
+        return server.start()
+
+    yield start
+    finish_all([server.kill for server in reversed(started)])
+
+
+@pytest.fixture
+def redis_server(start_redis):
+    """A plain Redis."""
+    return start_redis()
+
+
+@pytest.fixture
+def start_respgate(tmp_path, start_redis):
+    """Factory: start_respgate(backend, settings={...}); backend is a RedisServer or a URL.
+
+    Depends on start_redis so that respgate ends first, and with its backend still there.
+    """
+    started = []
+
+    def start(backend, **kwargs):
+        gate = Respgate(tmp_path, backend if isinstance(backend, str) else backend.url(), **kwargs)
+        started.append(gate)
+        return gate.start()
+
+    yield start
+    finish_all([gate.finish for gate in reversed(started)])
+
+
+@pytest.fixture
+def respgate(start_respgate, redis_server):
+    """respgate with its defaults in front of redis_server."""
+    return start_respgate(redis_server)
