@@ -63,7 +63,8 @@ static inline int length_read(const uint8_t *p, size_t len, uint64_t *n)
     return length_read_long(p, len, n);
 }
 
-/* Passes over a bulk's bytes and its CR LF; *skip is what is still to come of them. RESP_ERROR stands on the bad byte. */
+/* Passes over a bulk's bytes and its CR LF; *skip is what is still to come of them. RESP_ERROR stands on the bad byte.
+ */
 static inline enum resp_status bulk_consume(uint64_t *skip, const uint8_t **p, const uint8_t *end)
 {
     if (*skip > 2) {

@@ -5,7 +5,8 @@
  * Owner: the connection whose bytes are scanned. No thread, clock or descriptor in here.
  * Feeding: `p` is the first byte the scanner has not consumed yet, i.e. start of the element + scan->pos. A scanner
  * consumes everything but an incomplete header line, so it can be fed from one growing buffer or, when an element is
- * streamed, from a buffer whose consumed part has been given away.
+ * streamed, from a buffer whose consumed part has been given away. Never more than 64 KiB of a line are left over
+ * (requests), or 4 KiB (replies: a longer simple string, error, double or big number is consumed as it comes).
  *
  *   start ──> header line ──> bulk body ──> header line ──> ... ──> RESP_DONE (pos = length of the element)
  *                 │  ^            │
@@ -30,7 +31,7 @@ enum request_error {
     REQUEST_BAD_BULK_LENGTH,      /* `$` line is not a canonical number, negative, or above max_bulk */
     REQUEST_EXPECTED_DOLLAR,      /* another byte where `$` must stand; scan->unexpected holds it */
     REQUEST_BULK_NOT_TERMINATED,  /* no CR LF behind a bulk: stricter than the server on purpose */
-    REQUEST_BARE_LF,              /* LF without CR, or a NUL, in a header line: stricter than the server */
+    REQUEST_BARE_LF,              /* LF without CR in a header line, or a NUL in any line: stricter than the server */
     REQUEST_COUNT_TOO_LONG,       /* `*` line longer than 64 KiB without an end */
     REQUEST_BULK_COUNT_TOO_LONG,  /* `$` line longer than 64 KiB without an end */
     REQUEST_INLINE_TOO_LONG,      /* inline command longer than 64 KiB without an end */
@@ -94,15 +95,15 @@ bool request_args_next(struct request_args *args, const uint8_t **arg, size_t *l
 struct reply_scan {
     uint64_t pos;   /* bytes of this reply consumed so far */
     uint64_t skip;  /* bytes of the current bulk, with its CR LF, still to come */
-    uint64_t left;  /* values still owed; 0 = not started */
-    uint8_t type;   /* first byte of the reply (`>` for a push); 0 until seen */
+    uint64_t left;  /* values still owed */
+    uint8_t type;   /* first byte of the reply (`>` for a push) behind its attributes; 0 until seen */
     bool started;
 };
 
 struct reply_limits {
-    uint64_t max_values; /* most values in one reply, at any depth together */
+    uint64_t max_values; /* most values owed at one time, at any depth together */
     uint64_t max_bulk;   /* bytes of one bulk, verbatim or blob error */
-    uint32_t max_line;   /* bytes of one header or simple line */
+    uint32_t max_line;   /* bytes of one simple line; a length line ends by itself after 19 digits */
 };
 extern const struct reply_limits reply_limits_default;
 
