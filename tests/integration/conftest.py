@@ -1,8 +1,17 @@
 """Fixtures of the integration tests: a Redis, respgate in front of it, and factories for more of either."""
 
+import signal
+
 import pytest
 
 from harness import RedisServer, Respgate
+
+
+def pytest_configure(config):
+    """The markers that tests/run selects by, and a SIGTERM (of its time limit) that still ends what tests started."""
+    config.addinivalue_line("markers", "figures: measures time or memory, so it runs on the plain build only")
+    config.addinivalue_line("markers", "threads: runs under the thread sanitizer as well, with two workers")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def finish_all(steps):

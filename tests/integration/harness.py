@@ -223,7 +223,8 @@ class Respgate(Process):
     """respgate, configured by its environment and --set only.
 
     `settings` are --set options ({"listen.max_clients": 10}), `env` adds RESPGATE_* variables. `expect_exit` is the
-    exit code `finish` demands after SIGTERM; None for a test that kills it, which loses the ledger as well.
+    exit code `finish` demands after SIGTERM; None for a test that kills it, which loses the ledger as well. HARNESS_SETTINGS
+    ("listen.workers=2") adds settings to all tests of a run, beneath their own.
     """
 
     name = "respgate"
@@ -232,7 +233,8 @@ class Respgate(Process):
         super().__init__(directory)
         self.port = port or free_port()
         self.backend_url = backend_url
-        self.settings = settings or {}
+        common = dict(item.split("=", 1) for item in os.environ.get("HARNESS_SETTINGS", "").split())
+        self.settings = {**common, **(settings or {})}
         self.extra_env = env or {}
         self.expect_exit = expect_exit
         self.connections = []

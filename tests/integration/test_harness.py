@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -239,6 +240,13 @@ def test_respgate_that_dies_at_start_fails_with_its_log(tmp_path, monkeypatch):
     monkeypatch.setenv("RESPGATE_BIN", str(binary))
     with pytest.raises(AssertionError, match="(?s)ended with 78.*cannot do this"):
         Respgate(tmp_path, "redis://127.0.0.1:1/0").start()
+
+
+def test_harness_settings_lie_beneath_those_of_the_test(fake_respgate, monkeypatch):
+    monkeypatch.setenv("HARNESS_SETTINGS", "listen.workers=2 listen.max_args=99")
+    gate = fake_respgate(settings={"listen.max_args": 16})
+    assert gate.settings == {"listen.workers": "2", "listen.max_args": 16}
+    assert b"listen.workers=2\0--set\0listen.max_args=16" in Path(f"/proc/{gate.pid}/cmdline").read_bytes()
 
 
 def test_environment_of_respgate_is_clean(monkeypatch):
