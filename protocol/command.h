@@ -1,7 +1,7 @@
 /*
  * The command table: what a proxy that shares connections must know about each command of Redis, Valkey and Upstash.
- * Rows come from protocol/commands.tsv (made from the public command tables of those servers); a generator turns it into
- * a sorted constant table with a hash index at build time. Read-only, shared by all threads, nothing to free.
+ * Rows come from protocol/commands.tsv (made from the public command tables of those servers); a generator turns it
+ * into a sorted constant table with a hash index at build time. Read-only, shared by all threads, nothing to free.
  */
 #pragma once
 
@@ -51,6 +51,7 @@ enum {
  * Commands the proxy treats by name. An id is named after its row: CMD_<COMMAND>[_<SUBCOMMAND>]; every other row is
  * CMD_OTHER. Kept as an X-macro so that the generator, the switch statements and the tests use one list.
  */
+/* clang-format off */
 #define COMMAND_IDS(X)                                                                                                 \
     X(AUTH) X(HELLO) X(SELECT) X(RESET) X(QUIT) X(POST) X(HOST) X(MULTI) X(EXEC) X(DISCARD) X(WATCH) X(UNWATCH)        \
     X(SUBSCRIBE) X(UNSUBSCRIBE) X(PSUBSCRIBE) X(PUNSUBSCRIBE) X(SSUBSCRIBE) X(SUNSUBSCRIBE) X(MONITOR) X(WAIT)         \
@@ -68,6 +69,7 @@ enum command_id {
 #undef X
     CMD_UNKNOWN, /* not in the table */
 };
+/* clang-format on */
 
 struct command {
     const char *name;       /* upper case */
@@ -83,9 +85,9 @@ struct command {
 };
 
 /*
- * The row of a command. Names match case-insensitively and on the full bytes. `sub` may be NULL when the command has one
- * argument only. Never NULL: an unknown name gives the <UNKNOWN> row (id CMD_UNKNOWN, class PIN); a container command
- * without a subcommand, or with one that has no row, gives its "*" row, or <UNKNOWN> when it has none.
+ * The row of a command. Names match case-insensitively and on the full bytes. `sub` may be NULL when the command has
+ * one argument only. Never NULL: an unknown name gives the <UNKNOWN> row (id CMD_UNKNOWN, class PIN); a container
+ * command without a subcommand, or with one that has no row, gives its "*" row, or <UNKNOWN> when it has none.
  */
 const struct command *command_find(const uint8_t *name, size_t name_len, const uint8_t *sub, size_t sub_len);
 

@@ -52,25 +52,26 @@ struct request_arg {
 };
 
 struct request_scan {
-    uint64_t pos;           /* bytes of this command consumed so far */
-    uint64_t skip;          /* bytes of the current bulk, with its CR LF, still to come */
-    uint32_t argc;          /* arguments announced; 0 until the `*` line is read (and for empty commands) */
-    uint32_t args_left;     /* arguments whose `$` line was not read yet */
+    uint64_t pos;              /* bytes of this command consumed so far */
+    uint64_t skip;             /* bytes of the current bulk, with its CR LF, still to come */
+    uint32_t argc;             /* arguments announced; 0 until the `*` line is read (and for empty commands) */
+    uint32_t args_left;        /* arguments whose `$` line was not read yet */
     struct request_arg arg[2]; /* command name and first argument; valid once request_has_arg() says so */
     enum request_error error;
-    char unexpected;        /* for REQUEST_EXPECTED_DOLLAR */
-    uint8_t is_inline;      /* the command does not start with `*`: pos is its length with the line end */
+    char unexpected;   /* for REQUEST_EXPECTED_DOLLAR */
+    uint8_t is_inline; /* the command does not start with `*`: pos is its length with the line end */
 };
 
 /* A zeroed scan is a fresh one. */
 void request_scan_reset(struct request_scan *scan);
 
 /*
- * Consumes bytes of one command. For an inline command RESP_DONE means that its whole line is there (LF or CR LF ended);
- * request_split_inline() takes it from there. `*0` and `*-1` (any canonical negative count) are complete commands with
- * argc == 0.
+ * Consumes bytes of one command. For an inline command RESP_DONE means that its whole line is there (LF or CR LF
+ * ended); inline_to_array() takes it from there. `*0` and `*-1` (any canonical negative count) are complete commands
+ * with argc == 0.
  */
-enum resp_status request_scan(struct request_scan *scan, const uint8_t *p, size_t len, const struct request_limits *limits);
+enum resp_status request_scan(struct request_scan *scan, const uint8_t *p, size_t len,
+                              const struct request_limits *limits);
 
 /* True when argument n (0 or 1) lies complete within the consumed bytes. */
 bool request_has_arg(const struct request_scan *scan, unsigned n);
@@ -93,10 +94,10 @@ bool request_args_next(struct request_args *args, const uint8_t **arg, size_t *l
  * element it precedes. Two integers hold the state at any depth.
  */
 struct reply_scan {
-    uint64_t pos;   /* bytes of this reply consumed so far */
-    uint64_t skip;  /* bytes of the current bulk, with its CR LF, still to come */
-    uint64_t left;  /* values still owed */
-    uint8_t type;   /* first byte of the reply (`>` for a push) behind its attributes; 0 until seen */
+    uint64_t pos;  /* bytes of this reply consumed so far */
+    uint64_t skip; /* bytes of the current bulk, with its CR LF, still to come */
+    uint64_t left; /* values still owed */
+    uint8_t type;  /* first byte of the reply (`>` for a push) behind its attributes; 0 until seen */
     bool started;
 };
 
