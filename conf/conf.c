@@ -1,0 +1,156 @@
+#include "conf/conf.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/loader.h"
+#include "conf/store.h"
+#include "conf/text.h"
+
+static const char usual_file[] = "/etc/respgate/respgate.ini";
+
+static const char *env_value(char *const *environ_, const char *name)
+{
+    size_t len = strlen(name);
+    for (; environ_ && *environ_; environ_++) {
+        if (strncmp(*environ_, name, len) == 0 && (*environ_)[len] == '=') {
+            return *environ_ + len + 1;
+        }
+    }
+    return NULL;
+}
+
+static void load_file(struct loader *loader, const struct conf_sources *sources)
+{
+    const char *from_env = env_value(sources->environ_, "RESPGATE_CONFIG");
+    if (sources->file) {
+        layer_file(loader, sources->file, "-c");
+    } else if (from_env) {
+        layer_file(loader, from_env, "env RESPGATE_CONFIG");
+    } else {
+        layer_file(loader, usual_file, NULL);
+    }
+}
+
+static void loader_finish(struct loader *loader)
+{
+    if (loader->n_mistakes > MISTAKES_SHOWN) {
+        char *before = loader->mistakes;
+        loader->mistakes = text_format("%s\nand %zu more", before, loader->n_mistakes - MISTAKES_SHOWN);
+        free(before);
+    }
+    for (size_t i = 0; i < loader->n_ambiguities; i++) {
+        free(loader->ambiguities[i].origin);
+        free(loader->ambiguities[i].name);
+    }
+    free(loader->ambiguities);
+}
+
+static size_t count_overrides(const struct conf *conf)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < conf->n_instances; i++) {
+        const struct instance *instance = &conf->instances[i];
+        for (size_t j = 0; j < instance->section->n_options; j++) {
+            const struct setting *by = instance->cells[j].by;
+            int layers =
+                (by[LAYER_FILE].origin != NULL) + (by[LAYER_ENV].origin != NULL) + (by[LAYER_SET].origin != NULL);
+            n += layers > 1;
+        }
+    }
+    return n;
+}
+
+struct conf *conf_load(const struct conf_sources *sources, char **errors)
+{
+    struct loader loader = {.conf = store_new()};
+    load_file(&loader, sources);
+    layer_env(&loader, sources->environ_);
+    layer_sets(&loader, sources->sets, sources->n_sets);
+    loader_check(&loader);
+    loader_finish(&loader);
+    *errors = loader.mistakes;
+    if (loader.mistakes) {
+        conf_free(loader.conf);
+        return NULL;
+    }
+    loader.conf->ignored_env = env_ignored(sources->environ_);
+    loader.conf->overrides = count_overrides(loader.conf);
+    store_digest(loader.conf, loader.conf->digest);
+    return loader.conf;
+}
+
+/* The option must be in the table and its instance must exist: callers ask for what conf_name_at() told them. */
+static const struct cell *cell_of(const struct conf *conf, const char *section_name, const char *name, const char *key)
+{
+    const struct section *section = section_find(section_name, strlen(section_name));
+    assert(section && section->named == (name != NULL));
+    const struct option *option = option_find(section, key);
+    assert(option);
+    const struct instance *instance = store_find(conf, section, name);
+    assert(instance);
+    return instance_cell(instance, option);
+}
+
+const char *conf_string(const struct conf *conf, const char *section, const char *name, const char *key)
+{
+    const struct cell *cell = cell_of(conf, section, name, key);
+    enum option_type type = cell->option->type;
+    assert(type != OPTION_NUMBER && type != OPTION_SIZE && type != OPTION_DURATION && type != OPTION_BOOL);
+    return cell_effective(cell)->text;
+}
+
+int64_t conf_number(const struct conf *conf, const char *section, const char *name, const char *key)
+{
+    const struct cell *cell = cell_of(conf, section, name, key);
+    enum option_type type = cell->option->type;
+    assert(type != OPTION_TEXT && type != OPTION_NAMES && type != OPTION_ADDRESS && type != OPTION_URL);
+    return cell_effective(cell)->number;
+}
+
+size_t conf_names(const struct conf *conf, const char *section)
+{
+    size_t n = 0;
+    assert(section_find(section, strlen(section))->named);
+    for (size_t i = 0; i < conf->n_instances; i++) {
+        n += strcmp(conf->instances[i].section->name, section) == 0;
+    }
+    return n;
+}
+
+const char *conf_name_at(const struct conf *conf, const char *section, size_t i)
+{
+    for (size_t j = 0; j < conf->n_instances; j++) {
+        if (strcmp(conf->instances[j].section->name, section) == 0 && i-- == 0) {
+            return conf->instances[j].name;
+        }
+    }
+    assert(!"conf_name_at() beyond conf_names()");
+    return NULL;
+}
+
+const char *conf_origin(const struct conf *conf, const char *section, const char *name, const char *key)
+{
+    return cell_effective(cell_of(conf, section, name, key))->origin;
+}
+
+const char *conf_file(const struct conf *conf)
+{
+    return conf->file ? conf->file : "";
+}
+
+const char *conf_digest(const struct conf *conf)
+{
+    return conf->digest;
+}
+
+size_t conf_overrides(const struct conf *conf)
+{
+    return conf->overrides;
+}
+
+const char *conf_ignored_env(const struct conf *conf)
+{
+    return conf->ignored_env;
+}

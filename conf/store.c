@@ -1,0 +1,141 @@
+#include "conf/store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/conf.h"
+#include "conf/text.h"
+#include "conf/value.h"
+
+struct conf *store_new(void)
+{
+    struct conf *conf = text_grow(NULL, sizeof *conf);
+    *conf = (struct conf){.n_instances = 0};
+    for (size_t i = 0; i < conf_n_sections; i++) {
+        if (!conf_sections[i].named) {
+            store_add(conf, &conf_sections[i], NULL, NULL);
+        }
+    }
+    return conf;
+}
+
+struct instance *store_find(const struct conf *conf, const struct section *section, const char *name)
+{
+    for (size_t i = 0; i < conf->n_instances; i++) {
+        struct instance *instance = &conf->instances[i];
+        if (instance->section == section && (!section->named || strcmp(instance->name, name) == 0)) {
+            return instance;
+        }
+    }
+    return NULL;
+}
+
+struct instance *store_add(struct conf *conf, const struct section *section, const char *name, const char *origin)
+{
+    size_t n = conf->n_instances++;
+    conf->instances = text_grow(conf->instances, (n + 1) * sizeof *conf->instances);
+    struct instance *instance = &conf->instances[n];
+    *instance = (struct instance){.section = section,
+                                  .name = name ? text_format("%s", name) : NULL,
+                                  .origin = origin ? text_format("%s", origin) : NULL,
+                                  .cells = text_grow(NULL, section->n_options * sizeof(struct cell))};
+    for (size_t i = 0; i < section->n_options; i++) {
+        struct cell *cell = &instance->cells[i];
+        *cell = (struct cell){.option = &section->options[i]};
+        struct setting *initial = &cell->by[LAYER_DEFAULT];
+        initial->origin = text_format("default");
+        initial->text = text_format("%s", cell->option->initial);
+        char why[VALUE_WHY_LEN];
+        value_parse(cell->option, initial->text, &initial->number, why);
+    }
+    return instance;
+}
+
+struct cell *instance_cell(const struct instance *instance, const struct option *option)
+{
+    return &instance->cells[option - instance->section->options];
+}
+
+const struct setting *cell_effective(const struct cell *cell)
+{
+    size_t layer = LAYERS - 1;
+    while (layer > LAYER_DEFAULT && !cell->by[layer].text) {
+        layer--;
+    }
+    return &cell->by[layer];
+}
+
+bool cell_given(const struct cell *cell)
+{
+    return cell->by[LAYER_FILE].origin || cell->by[LAYER_ENV].origin || cell->by[LAYER_SET].origin;
+}
+
+bool cell_bad(const struct cell *cell)
+{
+    for (size_t layer = LAYER_FILE; layer < LAYERS; layer++) {
+        if (cell->by[layer].origin && !cell->by[layer].text) {
+            return true;
+        }
+    }
+    return false;
+}
+
+char *cell_key(const struct instance *instance, const struct option *option)
+{
+    const char *name = instance->name;
+    return text_format("%s.%s%s%s", instance->section->name, name ? name : "", name ? "." : "", option->key);
+}
+
+static uint64_t fnv1a(uint64_t hash, const char *text)
+{
+    do {
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    } while (*text++); /* the NUL separates */
+    return hash;
+}
+
+void store_digest(const struct conf *conf, char out[17])
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < conf->n_instances; i++) {
+        const struct instance *instance = &conf->instances[i];
+        for (size_t j = 0; j < instance->section->n_options; j++) {
+            const struct cell *cell = &instance->cells[j];
+            if (cell->option->secret && cell->option->type != OPTION_URL) {
+                continue;
+            }
+            const struct setting *setting = cell_effective(cell);
+            char *key = cell_key(instance, cell->option);
+            char *value = value_format(cell->option, setting->text, setting->number);
+            hash = fnv1a(fnv1a(hash, key), value);
+            free(key);
+            free(value);
+        }
+    }
+    snprintf(out, 17, "%016" PRIx64, hash);
+}
+
+void conf_free(struct conf *conf)
+{
+    if (!conf) {
+        return;
+    }
+    for (size_t i = 0; i < conf->n_instances; i++) {
+        struct instance *instance = &conf->instances[i];
+        for (size_t j = 0; j < instance->section->n_options; j++) {
+            for (size_t layer = 0; layer < LAYERS; layer++) {
+                free(instance->cells[j].by[layer].origin);
+                text_wipe(instance->cells[j].by[layer].text);
+            }
+        }
+        free(instance->cells);
+        free(instance->name);
+        free(instance->origin);
+    }
+    free(conf->instances);
+    free(conf->file);
+    free(conf->ignored_env);
+    free(conf);
+}

@@ -1,0 +1,62 @@
+/*
+ * The inside of struct conf: for every option of every section instance one cell, in it what each layer said. Built by
+ * one thread inside conf_load(), read-only afterwards.
+ *
+ *   conf > instance (listen; backend docker; user app) > cell (url, connections, ...) > setting per layer
+ *
+ * The effective setting of a cell is its highest good one; the default is always there.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf/options.h"
+
+enum layer { LAYER_DEFAULT, LAYER_FILE, LAYER_ENV, LAYER_SET, LAYERS };
+
+struct setting {
+    char *origin; /* NULL: this layer says nothing */
+    char *text;   /* NULL while origin stands: what it said was wrong */
+    int64_t number;
+};
+
+struct cell {
+    const struct option *option;
+    struct setting by[LAYERS];
+};
+
+struct instance {
+    const struct section *section;
+    char *name;         /* NULL for plain sections */
+    char *origin;       /* where it was first mentioned; NULL for plain sections */
+    unsigned file_line; /* of its header in the file; 0: none */
+    struct cell *cells;
+};
+
+struct conf {
+    struct instance *instances;
+    size_t n_instances;
+    char *file;
+    char *ignored_env;
+    size_t overrides;
+    char digest[17];
+};
+
+struct conf *store_new(void); /* with every plain section at its defaults */
+
+/* NULL when there is none. */
+struct instance *store_find(const struct conf *conf, const struct section *section, const char *name);
+struct instance *store_add(struct conf *conf, const struct section *section, const char *name, const char *origin);
+
+struct cell *instance_cell(const struct instance *instance, const struct option *option);
+const struct setting *cell_effective(const struct cell *cell);
+bool cell_given(const struct cell *cell); /* by any layer above the defaults, rightly or wrongly */
+bool cell_bad(const struct cell *cell);   /* some layer said something wrong */
+
+/* "listen.address", "backend.docker.url"; the caller frees it. */
+char *cell_key(const struct instance *instance, const struct option *option);
+
+/* 16 hex digits over the effective values (FNV-1a, 64 bits), secrets left out and URLs redacted. */
+void store_digest(const struct conf *conf, char out[17]);
