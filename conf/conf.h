@@ -32,8 +32,9 @@ void conf_free(struct conf *conf); /* zeroes secrets first */
 
 /*
  * Values. `name` is the NAME of a named section ([backend NAME]), NULL for plain ones ([listen]). Durations are in
- * milliseconds, sizes in bytes, booleans 0 or 1, enumerations the index of the word in the option's list. Asking for an
- * option that the table does not have, or by the wrong type, is a bug (assert).
+ * milliseconds, sizes in bytes, booleans 0 or 1, enumerations the index of the word in the option's list (or the word
+ * itself as string), a file mode its bits (or its text as string). Asking for an option that the table does not have, for
+ * a name that conf_name_at() does not tell, or by the wrong type, is a bug (assert).
  */
 const char *conf_string(const struct conf *conf, const char *section, const char *name, const char *key); /* "" if unset */
 int64_t conf_number(const struct conf *conf, const char *section, const char *name, const char *key);
@@ -51,7 +52,10 @@ size_t conf_overrides(const struct conf *conf);         /* values set by more th
 const char *conf_ignored_env(const struct conf *conf);  /* "REDIS_URL UPSTASH_REDIS_URL": names only; "" when none */
 
 enum conf_format { CONF_TEXT, CONF_JSON };
-/* Every effective value with its origin and what it shadows; secrets as ***, passwords in URLs too. */
+/*
+ * Every effective value, with `origins` where it came from and what it shadows (in JSON always); secrets as ***, passwords
+ * in URLs too.
+ */
 void conf_print(const struct conf *conf, FILE *out, enum conf_format format, bool origins);
 /* The annotated reference file, made from the option table: every key with its type, range, default and meaning. */
 void conf_print_reference(FILE *out);

@@ -1,0 +1,148 @@
+#include "conf/conf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/store.h"
+#include "conf/text.h"
+#include "conf/value.h"
+
+enum { VALUE_COLUMN_MAX = 32 }; /* a longer value pushes its own origin aside, not everyone's */
+
+/* Calls `line` for every cell, in the order of the table. */
+static void each_cell(const struct conf *conf, void (*line)(void *context, const char *key, const struct cell *cell),
+                      void *context)
+{
+    for (size_t s = 0; s < conf_n_sections; s++) {
+        for (size_t i = 0; i < conf->n_instances; i++) {
+            const struct instance *instance = &conf->instances[i];
+            for (size_t j = 0; instance->section == &conf_sections[s] && j < instance->section->n_options; j++) {
+                char *key = cell_key(instance, instance->cells[j].option);
+                line(context, key, &instance->cells[j]);
+                free(key);
+            }
+        }
+    }
+}
+
+static char *shown(const struct cell *cell, const struct setting *setting)
+{
+    return value_format(cell->option, setting->text, setting->number);
+}
+
+struct table {
+    FILE *out;
+    bool origins;
+    int key_width, value_width;
+};
+
+static void measure(void *context, const char *key, const struct cell *cell)
+{
+    struct table *table = context;
+    char *value = shown(cell, cell_effective(cell));
+    int key_len = (int)strlen(key), value_len = (int)strlen(value);
+    table->key_width = key_len > table->key_width ? key_len : table->key_width;
+    if (value_len > table->value_width && value_len <= VALUE_COLUMN_MAX) {
+        table->value_width = value_len;
+    }
+    free(value);
+}
+
+static void text_line(void *context, const char *key, const struct cell *cell)
+{
+    const struct table *table = context;
+    const struct setting *effective = cell_effective(cell);
+    char *value = shown(cell, effective);
+    if (!table->origins) {
+        fprintf(table->out, "%-*s =%s%s\n", table->key_width, key, *value ? " " : "", value);
+        free(value);
+        return;
+    }
+    fprintf(table->out, "%-*s = %-*s   # %s", table->key_width, key, table->value_width, value, effective->origin);
+    free(value);
+    const char *before = ", shadows ";
+    for (const struct setting *lower = effective - 1; lower > cell->by + LAYER_DEFAULT; lower--) {
+        if (lower->text) {
+            char *lower_value = shown(cell, lower);
+            fprintf(table->out, "%s%s (%s)", before, lower->origin, lower_value);
+            free(lower_value);
+            before = ", ";
+        }
+    }
+    fputc('\n', table->out);
+}
+
+/* File names and users in URLs may be in any encoding; JSON is UTF-8. */
+static void json_string(FILE *out, const char *text)
+{
+    bool utf8 = text_is_utf8(text, strlen(text));
+    fputc('"', out);
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (*c == '"' || *c == '\\') {
+            fprintf(out, "\\%c", *c);
+        } else if (*c < 0x20 || *c == 0x7f) {
+            fprintf(out, "\\u%04x", *c);
+        } else if (*c > 0x7f && !utf8) {
+            fputs("\\ufffd", out);
+        } else {
+            fputc(*c, out);
+        }
+    }
+    fputc('"', out);
+}
+
+static void json_pair(FILE *out, const char *name, const char *text)
+{
+    fprintf(out, "\"%s\": ", name);
+    json_string(out, text);
+}
+
+struct json_list {
+    FILE *out;
+    const char *before; /* what separates the next line from the one before */
+};
+
+static void json_line(void *context, const char *key, const struct cell *cell)
+{
+    struct json_list *list = context;
+    const struct setting *effective = cell_effective(cell);
+    char *value = shown(cell, effective);
+    fprintf(list->out, "%s{", list->before);
+    json_pair(list->out, "key", key);
+    fputs(", ", list->out);
+    json_pair(list->out, "value", value);
+    fputs(", ", list->out);
+    json_pair(list->out, "origin", effective->origin);
+    fputs(", \"shadows\": [", list->out);
+    free(value);
+    const char *before = "";
+    for (const struct setting *lower = effective - 1; lower > cell->by + LAYER_DEFAULT; lower--) {
+        if (!lower->text) {
+            continue;
+        }
+        value = shown(cell, lower);
+        fprintf(list->out, "%s{", before);
+        json_pair(list->out, "origin", lower->origin);
+        fputs(", ", list->out);
+        json_pair(list->out, "value", value);
+        fputc('}', list->out);
+        free(value);
+        before = ", ";
+    }
+    fputs("]}", list->out);
+    list->before = ",\n    ";
+}
+
+void conf_print(const struct conf *conf, FILE *out, enum conf_format format, bool origins)
+{
+    if (format == CONF_JSON) {
+        struct json_list list = {.out = out, .before = "\n    "};
+        fprintf(out, "{\n  \"digest\": \"%s\",\n  \"values\": [", conf->digest);
+        each_cell(conf, json_line, &list);
+        fputs("\n  ]\n}\n", out);
+        return;
+    }
+    struct table table = {.out = out, .origins = origins};
+    each_cell(conf, measure, &table);
+    each_cell(conf, text_line, &table);
+}
