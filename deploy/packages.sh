@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 # shellcheck disable=SC2034 # the lists are for those who source this file
-packages_build=(gcc libc6-dev pkg-config meson ninja-build
+packages_build=(gcc libc6-dev pkg-config meson ninja-build python3
     libevent-dev libhiredis-dev libinih-dev libssl-dev)
 packages_run=(redis-server redis-tools)
 packages_test=(git libcmocka-dev python3-pytest python3-redis python3-hypothesis
@@ -31,7 +31,7 @@ without_service_start() (
 install_packages() {
     as_root apt-get -qq update </dev/null &&
         without_service_start as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get -qq -y --no-install-recommends install "$@" </dev/null
+            apt-get -qq -y --no-install-recommends install "$@" </dev/null >/dev/null
 }
 
 # need PACKAGE...: does nothing, and needs no rights, when all are there.

@@ -1,0 +1,258 @@
+"""Proves the command line: exit codes, all configuration mistakes at once, the log's promises, signals."""
+
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from harness import free_port, respgate_binary, respgate_env, wait_until
+
+SECRET = "correct-horse-battery"
+
+
+def run(*arguments, env=None, timeout=10):
+    """Run respgate to its end in a clean environment."""
+    return subprocess.run([respgate_binary(), *arguments], env=respgate_env(env), stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def minimal_env(**more):
+    """The two variables that are all it takes."""
+    return {"RESPGATE_LISTEN_ADDRESS": f"127.0.0.1:{free_port()}", "RESPGATE_BACKEND_URL": "redis://127.0.0.1:1/0",
+            **more}
+
+
+def one_line(text):
+    """The only line of `text`."""
+    lines = text.splitlines()
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+@pytest.mark.parametrize("arguments", [(), ("fly",), ("run", "--fly"), ("run", "-c"), ("run", "--set"),
+                                       ("run", "stray"), ("config", "--fly"), ("version", "stray")])
+def test_usage_errors_exit_64_and_say_how(arguments):
+    done = run(*arguments, env=minimal_env())
+    assert done.returncode == 64
+    assert "usage" in done.stderr.lower()
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [("-h",), ("--help",), ("run", "-h"), ("config", "--help")])
+def test_help_is_asked_for_and_goes_to_stdout(arguments):
+    done = run(*arguments)
+    assert done.returncode == 0
+    assert "usage" in done.stdout.lower()
+    assert done.stderr == ""
+
+
+def test_version_names_itself_and_its_libraries():
+    done = run("version")
+    assert done.returncode == 0
+    assert re.match(r"respgate \d+\.\d+\.\d+", done.stdout)
+    for library in ("libevent", "hiredis", "OpenSSL"):
+        assert library.lower() in done.stdout.lower()
+
+
+def test_all_configuration_mistakes_are_told_at_once(tmp_path):
+    path = tmp_path / "respgate.ini"
+    path.write_text("[listen]\nmax_args = 3\nspeed = 9\n\n[nowhere]\nx = 1\n[backend default]\nurl = http://x/\n")
+    env = {"RESPGATE_LISTEN_MAX_CLIENTS": "many"}
+    done = run("run", "-c", str(path), "--set", "listen.pipeline_depth=0", env=env)
+    assert done.returncode == 78
+    for part in (f"{path}:2: listen.max_args", f"{path}:3:", f"{path}:5:", f"{path}:8: backend.default.url",
+                 "env RESPGATE_LISTEN_MAX_CLIENTS: listen.max_clients", "--set: listen.pipeline_depth"):
+        assert part in done.stderr, f"{part!r} is not in:\n{done.stderr}"
+
+
+def test_a_configuration_mistake_means_nothing_is_listened_on():
+    env = minimal_env(RESPGATE_LISTEN_MAX_CLIENTS="many")
+    done = run("run", env=env)
+    assert done.returncode == 78
+    port = int(env["RESPGATE_LISTEN_ADDRESS"].rsplit(":", 1)[1])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_no_backend_is_a_configuration_mistake():
+    done = run("run")
+    assert done.returncode == 78
+    assert "backend" in done.stderr
+
+
+def test_a_missing_file_is_a_configuration_mistake(tmp_path):
+    done = run("run", "-c", str(tmp_path / "none.ini"), env=minimal_env())
+    assert done.returncode == 78
+    assert "none.ini" in done.stderr
+
+
+def test_the_printed_example_is_a_valid_file(tmp_path):
+    example = run("config", "--example")
+    assert example.returncode == 0
+    path = tmp_path / "example.ini"
+    path.write_text(example.stdout)
+    done = run("config", "-c", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_config_shows_origin_and_what_is_shadowed(tmp_path):
+    path = tmp_path / "respgate.ini"
+    path.write_text("[listen]\nmax_clients = 11\n[backend default]\nurl = redis://127.0.0.1:1/0\n")
+    env = {"RESPGATE_LISTEN_MAX_CLIENTS": "12"}
+    done = run("config", "-c", str(path), "--origins", "--set", "listen.max_clients=13", env=env)
+    assert done.returncode == 0
+    line = next(line for line in done.stdout.splitlines() if line.startswith(("max_clients", "listen.max_clients")))
+    for part in ("13", "--set", "12", "env RESPGATE_LISTEN_MAX_CLIENTS", "11", f"{path}:2"):
+        assert part in line, f"{part!r} is not in: {line}"
+
+
+def config_outputs(env):
+    """Everything `respgate config` can print."""
+    forms = [("config",), ("config", "--origins"), ("config", "--json"), ("config", "--origins", "--json")]
+    return [run(*form, env=env) for form in forms]
+
+
+def test_secrets_are_in_no_output(start_redis, start_respgate):
+    redis = start_redis(config={"requirepass": SECRET})
+    env = {"RESPGATE_LISTEN_AUTH": "password", "RESPGATE_LISTEN_PASSWORD": SECRET + "-2"}
+    gate = start_respgate(redis.url(password=SECRET), env=env, settings={"log.level": "debug"})
+    client = gate.connect()
+    assert client.call("AUTH", SECRET + "-2") == "OK"
+    assert client.call("SET", "k", "v") == "OK"
+    argv = open(f"/proc/{gate.pid}/cmdline", encoding="utf-8").read()
+    assert gate.stop() == 0
+    env["RESPGATE_BACKEND_URL"] = redis.url(password=SECRET)
+    texts = [gate.log(), argv]
+    for done in config_outputs(env):
+        assert done.returncode == 0 and "***" in done.stdout
+        texts += [done.stdout, done.stderr]
+    assert not [text for text in texts if SECRET in text]
+
+
+@pytest.mark.parametrize("url", [f"redis://:{SECRET}@127.0.0.1:notaport/0", f"redis:/{SECRET}@x", SECRET,
+                                 f"redis://{SECRET}@127.0.0.1/x", f"redis://u:{SECRET}%zz@127.0.0.1/0"])
+def test_secrets_are_in_no_error(url):
+    done = run("run", env={"RESPGATE_BACKEND_URL": url})
+    assert done.returncode == 78
+    assert SECRET not in done.stderr + done.stdout
+
+
+def test_ignored_redis_variables_are_named_not_shown(start_respgate, redis_server):
+    gate = start_respgate(redis_server, env={"REDIS_URL": f"redis://:{SECRET}@example.invalid"})
+    gate.wait_for_log("REDIS_URL")
+    assert SECRET not in gate.log()
+
+
+@pytest.mark.figures
+def test_first_log_line_comes_within_20_ms(figure):
+    def milliseconds():
+        start = time.monotonic()
+        with subprocess.Popen([respgate_binary(), "run"], env=respgate_env(minimal_env()), stdin=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE) as child:
+            assert child.stderr.readline().endswith(b"\n")
+            taken = (time.monotonic() - start) * 1000
+            child.kill()
+        return taken
+
+    median = sorted(milliseconds() for _ in range(9))[4]
+    figure(f"first log line {median:.1f} ms after start, median of 9 (at most 20)")
+    assert median <= 20
+
+
+def test_each_log_line_is_one_write(tmp_path):
+    trace = tmp_path / "trace"
+    env = respgate_env(minimal_env())
+    env["ASAN_OPTIONS"] = "detect_leaks=0"  # the leak check cannot run beneath a tracer
+    argv = ["strace", "-f", "-qq", "-s", "65536", "-e", "trace=write,writev,sendto,sendmsg", "-o", str(trace)]
+    log = tmp_path / "log"
+    with open(log, "wb") as output:
+        tracer = subprocess.Popen([*argv, respgate_binary(), "run"], env=env, stdin=subprocess.DEVNULL,
+                                  stdout=output, stderr=output)
+    try:
+        wait_until(lambda: "listening" in log.read_text(), what=log.read_text)
+        respgate_pid = int(open(f"/proc/{tracer.pid}/task/{tracer.pid}/children", encoding="ascii").read())
+        subprocess.run(["kill", str(respgate_pid)], check=True)
+        tracer.wait(10)
+    finally:
+        tracer.kill()
+        tracer.wait()
+    writes = re.findall(r'\bwrite\(2, "((?:[^"\\]|\\.)*)", \d+\)', trace.read_text())
+    assert [text for text in writes if text.count("\\n") != 1 or not text.endswith("\\n")] == []
+    assert len(writes) == len(log.read_text().splitlines()) >= 3
+
+
+def seconds_to_end(gate):
+    """How long it lives from now on."""
+    start = time.monotonic()
+    gate.child.wait(10)
+    return time.monotonic() - start
+
+
+@pytest.mark.threads
+def test_sigterm_ends_an_idle_one_within_a_second(respgate, figure):
+    idle = respgate.connect()
+    assert idle.call("PING") == "PONG"
+    respgate.signal(signal.SIGTERM)
+    taken = seconds_to_end(respgate)
+    figure(f"SIGTERM to exit when idle: {taken * 1000:.0f} ms (at most 1000)")
+    assert respgate.exit_code == 0
+    assert taken <= 1
+    assert idle.at_eof()
+
+
+@pytest.mark.threads
+def test_sigterm_lets_a_request_in_flight_finish(respgate, redis_server):
+    client = respgate.connect()
+    assert client.call("SET", "k", "v") == "OK"
+    redis_server.pause()
+    client.command("GET", "k")
+    respgate.signal(signal.SIGTERM)
+    respgate.wait_for_log("drain")
+    redis_server.resume()
+    assert client.read_value() == b"v"
+    assert client.at_eof()
+    assert respgate.child.wait(10) == 0
+
+
+@pytest.mark.threads
+def test_second_sigterm_ends_at_once(start_respgate, redis_server):
+    gate = start_respgate(redis_server, expect_exit=None)
+    client = gate.connect()
+    assert client.call("SET", "k", "v") == "OK"
+    redis_server.pause()
+    client.command("GET", "k")
+    gate.signal(signal.SIGTERM)
+    gate.wait_for_log("drain")
+    assert gate.exit_code is None
+    gate.signal(signal.SIGTERM)
+    assert seconds_to_end(gate) <= 1
+    assert gate.exit_code is not None
+
+
+def fails_fast_on(port):
+    """Start a respgate on a taken port; its stderr and how many ms it took."""
+    start = time.monotonic()
+    done = run("run", env=minimal_env(RESPGATE_LISTEN_ADDRESS=f"127.0.0.1:{port}"))
+    taken = (time.monotonic() - start) * 1000
+    assert done.returncode not in (0, 64, 78)
+    errors = [line for line in done.stderr.splitlines() if "level=error" in line]
+    assert str(port) in one_line("\n".join(errors))
+    return taken
+
+
+def test_a_port_taken_by_another_program_is_one_line(redis_server):
+    fails_fast_on(redis_server.port)
+
+
+def test_a_port_taken_by_another_respgate_is_one_line(respgate):
+    fails_fast_on(respgate.port)
+
+
+@pytest.mark.figures
+def test_a_taken_port_is_told_within_100_ms(redis_server, figure):
+    median = sorted(fails_fast_on(redis_server.port) for _ in range(5))[2]
+    figure(f"exit when the port is taken: {median:.0f} ms after start, median of 5 (at most 100)")
+    assert median <= 100
