@@ -18,7 +18,7 @@
 #include "tagload/partner.h"
 #include "tagload/report.h"
 
-enum { EVENTS = 64, TURN_MS = 2, TOO_MANY_WRONG = 100 };
+enum { EVENTS = 64, TURN_MS = 2, ENOUGH_WRONG = 10 };
 
 static void usage(void)
 {
@@ -122,9 +122,9 @@ static void tick(struct load *load)
 {
     if (load->counters.replies >= load->options.replies || load->now_ms >= load->deadline_ms)
         load->stopping = true;
-    for (uint32_t i = 0; i < load->options.clients; i++)
-        client_tick(&load->clients[i]);
     client_tick(&load->partner->client);
+    for (uint32_t i = 0; partner_is_prepared(load->partner) && i < load->options.clients; i++)
+        client_tick(&load->clients[i]);
     if (load->killer && !load->stopping)
         killer_tick(load->killer);
 }
@@ -134,7 +134,7 @@ static void run(struct load *load)
     struct epoll_event events[EVENTS];
     uint64_t ticked_ms = 0;
 
-    while (!(load->stopping && all_idle(load)) && load->counters.wrong < TOO_MANY_WRONG) {
+    while (!(load->stopping && all_idle(load)) && load->counters.wrong + load->counters.missing < ENOUGH_WRONG) {
         int n = epoll_wait(load->epoll_fd, events, EVENTS, TURN_MS);
 
         load->now_ms = clock_ms();

@@ -13,6 +13,8 @@ static void errand_free(struct partner *p, struct errand *errand)
 
 static bool still_wanted(const struct errand *errand)
 {
+    if (!errand->wanted_by)
+        return true;
     return errand->wanted_by->fd >= 0 && errand->wanted_by->generation == errand->generation;
 }
 
@@ -38,7 +40,8 @@ static void again(struct partner *p, struct errand *errand)
         errand_free(p, errand);
         return;
     }
-    errand->wanted_by->republished = true;
+    if (errand->wanted_by)
+        errand->wanted_by->republished = true;
     issue(p, errand);
 }
 
@@ -49,7 +52,7 @@ void partner_send(struct partner *p, struct client *wanted_by, unsigned db, stru
     if (!errand)
         abort();
     errand->wanted_by = wanted_by;
-    errand->generation = wanted_by->generation;
+    errand->generation = wanted_by ? wanted_by->generation : 0;
     errand->db = db;
     errand->request = *request;
     *request = (struct bytes){0};
@@ -73,11 +76,31 @@ void partner_resume(struct partner *p)
 void partner_errand_done(struct partner *p, struct errand *errand)
 {
     errand_free(p, errand);
+    p->prepared = p->prepared || TAILQ_EMPTY(&p->errands);
 }
 
 void partner_errand_failed(struct partner *p, struct errand *errand)
 {
     again(p, errand);
+}
+
+/* Each database gets a set with its own number as the only member: who reads another one's is in the wrong place. */
+static void mark_databases(struct partner *p)
+{
+    char key[MARK_LEN], mark[MARK_LEN];
+
+    for (unsigned db = 0; db < DATABASES; db++) {
+        const struct text args[] = {text_of("SADD"), mark_key(p->client.load, key), mark_of(p->client.load, db, mark)};
+        struct bytes request = {0};
+
+        encode_args(&request, 3, args);
+        partner_send(p, NULL, db, &request);
+    }
+}
+
+bool partner_is_prepared(const struct partner *p)
+{
+    return p->prepared;
 }
 
 struct partner *partner_new(struct load *load)
@@ -89,6 +112,7 @@ struct partner *partner_new(struct load *load)
     TAILQ_INIT(&p->errands);
     client_init(&p->client, load, load->options.clients);
     p->client.is_partner = true;
+    mark_databases(p);
     return p;
 }
 

@@ -12,8 +12,8 @@
 
 struct errand {
     TAILQ_ENTRY(errand) link;
-    struct client *wanted_by;
-    uint32_t generation; /* of the client's connection at that time */
+    struct client *wanted_by; /* NULL: by the run itself */
+    uint32_t generation;      /* of the client's connection at that time */
     unsigned db;
     struct bytes request;
 };
@@ -21,10 +21,13 @@ struct errand {
 struct partner {
     struct client client;
     TAILQ_HEAD(, errand) errands; /* not done yet */
+    bool prepared;
 };
 
 struct partner *partner_new(struct load *load);
 void partner_free(struct partner *p);
+/* True once every database holds its mark: before that the others must not start. */
+bool partner_is_prepared(const struct partner *p);
 
 /* Takes the bytes over. The reply to the request is an integer. */
 void partner_send(struct partner *p, struct client *wanted_by, unsigned db, struct bytes *request);

@@ -58,6 +58,16 @@ struct text new_word(struct client *c, unsigned max_padding)
     return tag_with(c, max_padding, printable, sizeof(printable) - 1);
 }
 
+struct text mark_key(const struct load *load, char room[MARK_LEN])
+{
+    return (struct text){room, (size_t)snprintf(room, MARK_LEN, "mark:%x", load->run_id)};
+}
+
+struct text mark_of(const struct load *load, unsigned db, char room[MARK_LEN])
+{
+    return (struct text){room, (size_t)snprintf(room, MARK_LEN, "db%u.r%x", db, load->run_id)};
+}
+
 void encode_args(struct bytes *b, size_t argc, const struct text *argv)
 {
     bytes_addf(b, "*%zu\r\n", argc);

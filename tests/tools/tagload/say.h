@@ -6,7 +6,7 @@
 
 #include "tagload/client.h"
 
-enum { PRINTABLE_TAG = 64, LONGEST_TAG = 3072 };
+enum { PRINTABLE_TAG = 64, LONGEST_TAG = 3072, DATABASES = 4, MARK_LEN = 32 };
 
 void group_begin(struct client *c);
 
@@ -19,6 +19,10 @@ struct text new_key(struct client *c, const char *name);
  */
 struct text new_tag(struct client *c, unsigned max_padding);
 struct text new_word(struct client *c, unsigned max_padding);
+
+/* The set that the partner puts into each database before the others start, and its only member; both into `room`. */
+struct text mark_key(const struct load *load, char room[MARK_LEN]);
+struct text mark_of(const struct load *load, unsigned db, char room[MARK_LEN]);
 
 void ask_args(struct client *c, size_t argc, const struct text *argv);
 #define ASK(c, ...)                                                                                                    \

@@ -8,20 +8,20 @@ enum {
     LEAVE_PER_MILLE = 100, /* pipelines that are cut by a disconnect */
     POLITE_PER_MILLE = 50, /* pipelines that end with QUIT or a half-close */
     GROUP_SIZE = 6,        /* most replies of an ordinary group: keeps the depth within its bound */
-    DATA_GROUPS = 13,      /* the first groups of the table need no state */
+    DATA_GROUPS = 14,      /* the first groups of the table need no state */
 };
 
 static const struct {
     void (*ask)(struct client *c);
     unsigned weight;
 } groups[] = {
-    {group_echo, 220},          {group_ping, 40},        {group_inline, 30},      {group_set_get, 220},
-    {group_eval, 80},           {group_mget, 60},        {group_lrange, 50},      {group_hgetall, 30},
-    {group_zrange, 30},         {group_wrong_type, 50},  {group_error_reply, 30}, {group_wrong_arity, 20},
-    {group_unknown_command, 6}, {group_multi_burst, 80}, {group_select, 40},      {group_name, 20},
-    {group_reply_skip, 20},     {group_reply_off, 10},   {group_change_resp, 6},  {group_multi_split, 8},
-    {group_multi_aborted, 10},  {group_watch_clean, 10}, {group_watch_dirty, 10}, {group_blpop, 10},
-    {group_pubsub, 5},
+    {group_echo, 220},       {group_ping, 40},           {group_inline, 30},      {group_mark, 60},
+    {group_set_get, 220},    {group_eval, 80},           {group_mget, 60},        {group_lrange, 50},
+    {group_hgetall, 30},     {group_zrange, 30},         {group_wrong_type, 50},  {group_error_reply, 30},
+    {group_wrong_arity, 20}, {group_unknown_command, 6}, {group_multi_burst, 80}, {group_select, 40},
+    {group_name, 20},        {group_reply_skip, 20},     {group_reply_off, 10},   {group_change_resp, 6},
+    {group_multi_split, 8},  {group_multi_aborted, 10},  {group_watch_clean, 10}, {group_watch_dirty, 10},
+    {group_blpop, 10},       {group_pubsub, 5},
 };
 
 static void add_group(struct client *c)

@@ -15,6 +15,7 @@ void traffic_next(struct client *c);
 void group_echo(struct client *c);
 void group_ping(struct client *c);
 void group_inline(struct client *c);
+void group_mark(struct client *c); /* the database in which the client ought to be */
 void group_set_get(struct client *c);
 void group_eval(struct client *c);
 void group_mget(struct client *c);

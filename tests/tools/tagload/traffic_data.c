@@ -36,6 +36,14 @@ void group_inline(struct client *c)
     answer_bulk(c, tag);
 }
 
+void group_mark(struct client *c)
+{
+    char key[MARK_LEN], mark[MARK_LEN];
+
+    ASK(c, text_of("SRANDMEMBER"), mark_key(c->load, key));
+    answer_bulk(c, mark_of(c->load, c->db, mark));
+}
+
 void group_set_get(struct client *c)
 {
     struct text key = new_key(c, "k"), tag = new_tag(c, LONGEST_TAG);

@@ -1,7 +1,7 @@
 #include "tagload/say.h"
 #include "tagload/traffic.h"
 
-enum { DATABASES = 4, LONGEST_PAUSE_MS = 12 };
+enum { LONGEST_PAUSE_MS = 12 };
 
 /* Replies inside a transaction that may have been refused at its MULTI: then its commands ran one by one. */
 enum { WHEN_REFUSED = WHEN_UNKNOWN | WHEN_UNAVAILABLE };
