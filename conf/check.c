@@ -161,6 +161,11 @@ static void check_ambiguities(struct loader *loader)
 void loader_check(struct loader *loader)
 {
     const struct conf *conf = loader->conf;
+    const struct instance *listen = store_find(conf, section_find("listen", 6), NULL);
+    check_order(loader, listen, "stream_threshold", "query_buffer");
+    check_order(loader, listen, "reply_buffer", "reply_buffer_max");
+    check_listen(loader, conf);
+    check_auth(loader, conf);
     for (size_t i = 0; i < conf->n_instances; i++) {
         const struct instance *instance = &conf->instances[i];
         check_required(loader, instance);
@@ -173,11 +178,6 @@ void loader_check(struct loader *loader)
             check_order(loader, instance, "connections", "max_connections");
         }
     }
-    const struct section *listen = section_find("listen", 6);
-    check_order(loader, store_find(conf, listen, NULL), "stream_threshold", "query_buffer");
-    check_order(loader, store_find(conf, listen, NULL), "reply_buffer", "reply_buffer_max");
-    check_listen(loader, conf);
-    check_auth(loader, conf);
     check_ambiguities(loader);
     check_missing_sections(loader);
 }

@@ -217,8 +217,7 @@ char *env_ignored(char *const *environ_)
         size_t len = strcspn(*environ_, "=");
         for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
             size_t want = strlen(known[i]);
-            bool same =
-                strncmp(*environ_, known[i], want) == 0 && (len == want || (known[i][want - 1] == '_' && len > want));
+            bool same = strncmp(*environ_, known[i], want) == 0 && (len == want || known[i][want - 1] == '_');
             if (!same) {
                 continue;
             }

@@ -120,6 +120,21 @@ static const char *db_parse(struct span digits, unsigned *db)
     return NULL;
 }
 
+static void query_key_wrong(struct span key, const struct redis_url *url, char *error, size_t error_len)
+{
+    char shown[TEXT_SHOWN_LEN];
+    char *name = text_copy(key.at, key.len);
+    text_show_name(name, shown);
+    if (strcmp(name, "db") != 0) {
+        snprintf(error, error_len, "unknown query key \"%s\", none is known%s", shown, url->is_unix ? " but db" : "");
+    } else if (url->is_unix) {
+        snprintf(error, error_len, "the query key db stands twice");
+    } else {
+        snprintf(error, error_len, "write the database as a path (/3), not as a query key");
+    }
+    text_wipe(name);
+}
+
 /* `query` without its '?'. Only db is known, and only where the path cannot carry it. */
 static bool query_parse(struct span query, struct redis_url *url, char *error, size_t error_len)
 {
@@ -127,33 +142,18 @@ static bool query_parse(struct span query, struct redis_url *url, char *error, s
     while (query.len > 0) {
         struct span value = cut(&query, "&");
         struct span key = cut(&value, "=");
-        if (query.len > 0) {
-            query.at++;
-            query.len--;
+        query = query.len > 0 ? (struct span){query.at + 1, query.len - 1} : query;
+        value = value.len > 0 ? (struct span){value.at + 1, value.len - 1} : value;
+        if (!url->is_unix || db_seen || key.len != 2 || strncmp(key.at, "db", 2) != 0) {
+            query_key_wrong(key, url, error, error_len);
+            return false;
         }
-        if (key.len == 2 && strncmp(key.at, "db", 2) == 0 && url->is_unix && !db_seen) {
-            db_seen = true;
-            struct span digits = {value.at + (value.len > 0), value.len - (value.len > 0)};
-            const char *wrong = db_parse(digits, &url->db);
-            if (wrong) {
-                snprintf(error, error_len, "%s", wrong);
-                return false;
-            }
-            continue;
+        db_seen = true;
+        const char *wrong = db_parse(value, &url->db);
+        if (wrong) {
+            snprintf(error, error_len, "%s", wrong);
+            return false;
         }
-        char shown[TEXT_SHOWN_LEN];
-        char *name = text_copy(key.at, key.len);
-        text_show_name(name, shown);
-        bool is_db = strcmp(name, "db") == 0;
-        text_wipe(name);
-        if (is_db) {
-            snprintf(error, error_len, "%s",
-                     url->is_unix ? "the query key db stands twice"
-                                  : "write the database as a path (/3), not as a query key");
-        } else {
-            snprintf(error, error_len, "unknown query key %s, none is known%s", shown, url->is_unix ? " but db" : "");
-        }
-        return false;
     }
     return true;
 }
