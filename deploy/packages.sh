@@ -1,4 +1,4 @@
-# Debian packages by purpose, and `need`, which installs those that are missing. Sourced by deploy/quickstart and tests/run.
+# Debian packages by purpose, and `need`, which installs those that are missing. For deploy/quickstart and tests/run.
 # shellcheck shell=bash
 
 # shellcheck disable=SC2034 # the lists are for those who source this file
@@ -16,8 +16,8 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
-# Runs a command under a policy that forbids package scripts to start services: redis-server must not listen on 6379 only
-# because it was installed. A policy that is there already is the machine owner's and stays.
+# Runs a command under a policy that forbids package scripts to start services: redis-server must not listen on 6379
+# only because it was installed. A policy that is there already is the machine owner's and stays.
 without_service_start() (
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then

@@ -112,7 +112,7 @@ class Process:
         """Wait until `ready()`; a child that died meanwhile fails at once with its log."""
         def check():
             if self.exit_code is not None:
-                raise AssertionError(f"{self.name} ended with {self.exit_code} before it was ready:\n{self.log()[-4000:]}")
+                raise AssertionError(f"{self.name} ended with {self.exit_code} at its start:\n{self.log()[-4000:]}")
             return ready()
         try:
             wait_until(check, timeout, lambda: f"{self.name} to be ready:\n{self.log()[-4000:]}")
@@ -223,8 +223,8 @@ class Respgate(Process):
     """respgate, configured by its environment and --set only.
 
     `settings` are --set options ({"listen.max_clients": 10}), `env` adds RESPGATE_* variables. `expect_exit` is the
-    exit code `finish` demands after SIGTERM; None for a test that kills it, which loses the ledger as well. HARNESS_SETTINGS
-    ("listen.workers=2") adds settings to all tests of a run, beneath their own.
+    exit code `finish` demands after SIGTERM; None for a test that kills it, which loses the ledger as well.
+    HARNESS_SETTINGS ("listen.workers=2") adds settings to all tests of a run, beneath their own.
     """
 
     name = "respgate"

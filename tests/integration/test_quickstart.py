@@ -1,4 +1,4 @@
-"""Proves that deploy/quickstart does what the README promises: a checked demo, a second start that changes nothing, a stop."""
+"""Proves that deploy/quickstart does what the README promises: a checked demo, a harmless second start, a stop."""
 
 import os
 import re
