@@ -27,14 +27,14 @@ static inline uint64_t load32(const uint8_t *p)
     return le32toh(word);
 }
 
-/* a-z to A-Z in eight bytes at once; a byte above 127 is no letter. */
+/* a-z to A-Z in eight bytes at once. Bytes above 127 stay above it, which no name in the table has. */
 static inline uint64_t upper(uint64_t word)
 {
     const uint64_t each = UINT64_C(0x0101010101010101);
     uint64_t low = word & (0x7f * each);
     uint64_t from_a = low + (0x80 - 'a') * each; /* high bit where the byte is 'a' or above */
     uint64_t past_z = low + (0x7f - 'z') * each;
-    uint64_t letters = (from_a & ~past_z & ~word) & (0x80 * each);
+    uint64_t letters = from_a & ~past_z & (0x80 * each);
 
     return word - (letters >> 2); /* 0x80 >> 2 is the distance from 'a' to 'A' */
 }

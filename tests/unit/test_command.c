@@ -170,6 +170,47 @@ static void test_changed_names(void **state)
     }
 }
 
+/* Many names that begin and are as long as a known one, so that some fall into its slot. */
+static void test_same_beginnings(void **state)
+{
+    uint32_t random = 1;
+    char name[64];
+    (void)state;
+
+    for (size_t i = 0; i < command_count(); i++) {
+        const struct command *command = command_at(i);
+        size_t len = command->name_len;
+
+        for (size_t n = 0; len > 8 && n < 20000; n++) {
+            memcpy(name, command->name, len + 1);
+            for (size_t at = 8; at < len; at++) {
+                random = random * 1664525 + 1013904223;
+                name[at] = (char)('A' + (random >> 16) % 26);
+            }
+            const struct command *found = find(name, NULL);
+            assert_true(found->id == CMD_UNKNOWN || strcmp(found->name, name) == 0);
+        }
+    }
+}
+
+/* Each subcommand's name under each container: a row of that container or its fallback. */
+static void test_subcommands_of_others(void **state)
+{
+    (void)state;
+
+    for (size_t i = 0; i < command_count(); i++) {
+        for (size_t k = 0; k < command_count(); k++) {
+            const char *container = command_at(i)->name, *sub = command_at(k)->subcommand;
+
+            if (command_at(i)->subcommand && sub) {
+                const struct command *found = find(container, sub);
+                assert_string_equal(found->name, container);
+                assert_true(strcmp(found->subcommand, "*") == 0 || strcmp(found->subcommand, sub) == 0);
+            }
+        }
+    }
+}
+
 static void test_not_found(void **state)
 {
     static const char *const names[] = {"",
@@ -274,8 +315,14 @@ static void test_arity(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_row), cmocka_unit_test(test_index),      cmocka_unit_test(test_changed_names),
-        cmocka_unit_test(test_not_found), cmocka_unit_test(test_containers), cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_every_row),
+        cmocka_unit_test(test_index),
+        cmocka_unit_test(test_changed_names),
+        cmocka_unit_test(test_same_beginnings),
+        cmocka_unit_test(test_subcommands_of_others),
+        cmocka_unit_test(test_not_found),
+        cmocka_unit_test(test_containers),
+        cmocka_unit_test(test_ids),
         cmocka_unit_test(test_arity),
     };
     return cmocka_run_group_tests_name("command", tests, NULL, NULL);

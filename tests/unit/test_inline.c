@@ -62,9 +62,9 @@ static void test_split(void **state)
 static void test_empty_and_unbalanced(void **state)
 {
     static const char *const empty[] = {"", " ", "\r", " \t\v\f\r "};
-    static const char *const unbalanced[] = {"\"",         "'",         "\"a",         "'a",    "\"a\"b",
-                                             "'a'b",       "a \"b\\\"", "'a\\'",       "\"a\\", "'\\",
-                                             "\"a\"\"b\"", "''''",      "get \"a\"'b'"};
+    static const char *const unbalanced[] = {"\"",        "'",          "\"a",   "'a",          "\"a\"b", "'a'b",
+                                             "a \"b\\\"", "'a\\'",      "\"a\\", "\"\\x",       "\"\\x4", "\"\\x41",
+                                             "'\\",       "\"a\"\"b\"", "''''",  "get \"a\"'b'"};
     uint8_t *out;
     size_t len;
     (void)state;
