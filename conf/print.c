@@ -9,22 +9,6 @@
 
 enum { VALUE_COLUMN_MAX = 32 }; /* a longer value pushes its own origin aside, not everyone's */
 
-/* Calls `line` for every cell, in the order of the table. */
-static void each_cell(const struct conf *conf, void (*line)(void *context, const char *key, const struct cell *cell),
-                      void *context)
-{
-    for (size_t s = 0; s < conf_n_sections; s++) {
-        for (size_t i = 0; i < conf->n_instances; i++) {
-            const struct instance *instance = &conf->instances[i];
-            for (size_t j = 0; instance->section == &conf_sections[s] && j < instance->section->n_options; j++) {
-                char *key = cell_key(instance, instance->cells[j].option);
-                line(context, key, &instance->cells[j]);
-                free(key);
-            }
-        }
-    }
-}
-
 static char *shown(const struct cell *cell, const struct setting *setting)
 {
     return value_format(cell->option, setting->text, setting->number);
@@ -138,11 +122,11 @@ void conf_print(const struct conf *conf, FILE *out, enum conf_format format, boo
     if (format == CONF_JSON) {
         struct json_list list = {.out = out, .before = "\n    "};
         fprintf(out, "{\n  \"digest\": \"%s\",\n  \"values\": [", conf->digest);
-        each_cell(conf, json_line, &list);
+        store_each(conf, json_line, &list);
         fputs("\n  ]\n}\n", out);
         return;
     }
     struct table table = {.out = out, .origins = origins};
-    each_cell(conf, measure, &table);
-    each_cell(conf, text_line, &table);
+    store_each(conf, measure, &table);
+    store_each(conf, text_line, &table);
 }

@@ -58,17 +58,9 @@ static const char *bytes_wrong(const char *line, size_t len)
     return text_is_utf8(line, len) ? NULL : "the line is not UTF-8";
 }
 
-static const char *header_wrong(const char *line, size_t len)
-{
-    const char *close = memchr(line, ']', len);
-    if (!close) {
-        return "the '[' has no ']'";
-    }
-    if (trimmed(line, len) != (size_t)(close + 1 - line)) {
-        return "text follows the ']', a comment needs a line of its own";
-    }
-    return close - line - 1 > READER_NAME_MAX ? "the section name is longer than 49 bytes" : NULL;
-}
+static const char inline_comment[] =
+    "a blank before ';' or '#' starts no comment here: give the comment a line of its own, or a value that needs "
+    "these bytes through KEY_file or the environment";
 
 static bool has_inline_comment(const char *line, size_t len)
 {
@@ -80,6 +72,21 @@ static bool has_inline_comment(const char *line, size_t len)
     return false;
 }
 
+static const char *header_wrong(const char *line, size_t len)
+{
+    const char *close = memchr(line, ']', len);
+    if (!close) {
+        return "the '[' has no ']'";
+    }
+    if (trimmed(line, len) != (size_t)(close + 1 - line)) {
+        return "text follows the ']', a comment needs a line of its own";
+    }
+    if (has_inline_comment(line, len)) {
+        return inline_comment;
+    }
+    return close - line - 1 > READER_NAME_MAX ? "the section name is longer than 49 bytes" : NULL;
+}
+
 static const char *pair_wrong(const char *line, size_t len)
 {
     size_t key = 0;
@@ -87,9 +94,7 @@ static const char *pair_wrong(const char *line, size_t len)
         key++;
     }
     if (has_inline_comment(line, len)) {
-        return "a blank before ';' or '#' starts no comment here: give the comment a line of its own, or a value that "
-               "needs "
-               "these bytes through KEY_file or the environment";
+        return inline_comment;
     }
     if (key == len) {
         return "the line has neither '=' nor ':'";
@@ -101,8 +106,7 @@ static const char *pair_wrong(const char *line, size_t len)
     return key > READER_NAME_MAX ? "the key is longer than 49 bytes" : NULL;
 }
 
-/* What of the line inih may see: nothing of comments and of lines with a mistake. Headers are told here, as inih
- * cannot. */
+/* How many bytes of the line inih may see: none of comments and of mistakes. Headers are told here, as inih cannot. */
 static size_t judge(struct reader *reader, const char *line, size_t len)
 {
     const struct reader_events *events = reader->events;

@@ -96,24 +96,37 @@ static uint64_t fnv1a(uint64_t hash, const char *text)
     return hash;
 }
 
+void store_each(const struct conf *conf, void (*visit)(void *context, const char *key, const struct cell *cell),
+                void *context)
+{
+    for (size_t s = 0; s < conf_n_sections; s++) {
+        for (size_t i = 0; i < conf->n_instances; i++) {
+            const struct instance *instance = &conf->instances[i];
+            for (size_t j = 0; instance->section == &conf_sections[s] && j < instance->section->n_options; j++) {
+                char *key = cell_key(instance, instance->cells[j].option);
+                visit(context, key, &instance->cells[j]);
+                free(key);
+            }
+        }
+    }
+}
+
+static void digest_cell(void *context, const char *key, const struct cell *cell)
+{
+    uint64_t *hash = context;
+    const struct setting *setting = cell_effective(cell);
+    if (cell->option->secret && cell->option->type != OPTION_URL) {
+        return;
+    }
+    char *value = value_format(cell->option, setting->text, setting->number);
+    *hash = fnv1a(fnv1a(*hash, key), value);
+    free(value);
+}
+
 void store_digest(const struct conf *conf, char out[17])
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < conf->n_instances; i++) {
-        const struct instance *instance = &conf->instances[i];
-        for (size_t j = 0; j < instance->section->n_options; j++) {
-            const struct cell *cell = &instance->cells[j];
-            if (cell->option->secret && cell->option->type != OPTION_URL) {
-                continue;
-            }
-            const struct setting *setting = cell_effective(cell);
-            char *key = cell_key(instance, cell->option);
-            char *value = value_format(cell->option, setting->text, setting->number);
-            hash = fnv1a(fnv1a(hash, key), value);
-            free(key);
-            free(value);
-        }
-    }
+    store_each(conf, digest_cell, &hash);
     snprintf(out, 17, "%016" PRIx64, hash);
 }
 

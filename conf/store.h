@@ -58,5 +58,10 @@ bool cell_bad(const struct cell *cell);   /* some layer said something wrong */
 /* "listen.address", "backend.docker.url"; the caller frees it. */
 char *cell_key(const struct instance *instance, const struct option *option);
 
+/* Calls `visit` for every cell: sections in the order of the table, instances in the order they were first mentioned.
+ */
+void store_each(const struct conf *conf, void (*visit)(void *context, const char *key, const struct cell *cell),
+                void *context);
+
 /* 16 hex digits over the effective values (FNV-1a, 64 bits), secrets left out and URLs redacted. */
 void store_digest(const struct conf *conf, char out[17]);

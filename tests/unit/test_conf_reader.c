@@ -103,9 +103,10 @@ static void test_refused(void **state)
         "a blank before ';' or '#' starts no comment here: give the comment a line of its own, or a "
         "value that needs these bytes through KEY_file or the environment ";
     static const char indented[] = "the line is indented, and values cannot be continued on a further line ";
-    char commented[256], commented_tab[256], continued[256], indented_header[256];
+    char commented[256], commented_tab[256], commented_header[256], continued[256], indented_header[256];
     snprintf(commented, sizeof commented, "!1:%sc=d@2 ", comment);
     snprintf(commented_tab, sizeof commented_tab, "!1:%s", comment);
+    snprintf(commented_header, sizeof commented_header, "[?]1 !1:%s", comment);
     snprintf(continued, sizeof continued, "a=b@1 !2:%s", indented);
     snprintf(indented_header, sizeof indented_header, "[?]1 !1:%s", indented);
     const struct sample samples[] = {
@@ -113,6 +114,7 @@ static void test_refused(void **state)
         {"q = ab\t#cd\n", commented_tab, 0},
         {"q = ;cd\n", commented_tab, 0},
         {"a ;b = c\n", commented_tab, 0},
+        {"[a ;b]\n", commented_header, 0},
         {"a=b\n  y = 2\n", continued, 0},
         {"a=b\n\ty\n", continued, 0},
         {" [a]\n", indented_header, 0},
