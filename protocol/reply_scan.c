@@ -30,8 +30,16 @@ void reply_scan_reset(struct reply_scan *scan)
 /* Looks for the CR LF behind a simple line; *text is what stands before it. A CR or LF alone is an error. */
 static enum resp_status find_line_end(const uint8_t *p, size_t len, size_t *text)
 {
-    const uint8_t *cr = memchr(p, '\r', len);
+    size_t near = len < 32 ? len : 32, i = 0;
 
+    while (i < near && p[i] > '\r') { /* most lines are short: not worth a call */
+        i++;
+    }
+    if (i + 1 < near && p[i] == '\r' && p[i + 1] == '\n') {
+        *text = i;
+        return RESP_DONE;
+    }
+    const uint8_t *cr = memchr(p, '\r', len);
     *text = cr ? (size_t)(cr - p) : len;
     if (memchr(p, '\n', *text)) {
         return RESP_ERROR;
