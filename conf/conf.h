@@ -1,9 +1,10 @@
 /*
- * Configuration: built-in defaults < file < RESPGATE_* environment < --set, merged into one immutable struct conf in which
- * every value knows where it came from and what it shadows. Knows no domain type: callers read values by section and key.
+ * Configuration: built-in defaults < file < RESPGATE_* environment < --set, merged into one immutable struct conf in
+ * which every value knows where it came from and what it shadows. Knows no domain type: callers read values by section
+ * and key.
  *
- * conf_load() reports every mistake at once and then builds nothing. The struct is read-only afterwards and may be shared
- * by threads; its creator frees it. The options themselves are rows of one table in conf/options.c.
+ * conf_load() reports every mistake at once and then builds nothing. The struct is read-only afterwards and may be
+ * shared by threads; its creator frees it. The options themselves are rows of one table in conf/options.c.
  */
 #pragma once
 
@@ -23,9 +24,9 @@ struct conf_sources {
 };
 
 /*
- * NULL when anything is wrong; then *errors holds one line per mistake, each "origin: section.key: what is wrong, what is
- * allowed" where origin is file:line, "env NAME" or "--set", joined by '\n'. The caller frees *errors. Secrets are never
- * in it. On success *errors is NULL.
+ * NULL when anything is wrong; then *errors holds one line per mistake, each "origin: section.key: what is wrong, what
+ * is allowed" where origin is file:line, "env NAME" or "--set", joined by '\n'. The caller frees *errors. Secrets are
+ * never in it. On success *errors is NULL.
  */
 struct conf *conf_load(const struct conf_sources *sources, char **errors);
 void conf_free(struct conf *conf); /* zeroes secrets first */
@@ -33,10 +34,11 @@ void conf_free(struct conf *conf); /* zeroes secrets first */
 /*
  * Values. `name` is the NAME of a named section ([backend NAME]), NULL for plain ones ([listen]). Durations are in
  * milliseconds, sizes in bytes, booleans 0 or 1, enumerations the index of the word in the option's list (or the word
- * itself as string), a file mode its bits (or its text as string). Asking for an option that the table does not have, for
- * a name that conf_name_at() does not tell, or by the wrong type, is a bug (assert).
+ * itself as string), a file mode its bits (or its text as string). Asking for an option that the table does not have,
+ * for a name that conf_name_at() does not tell, or by the wrong type, is a bug (assert).
  */
-const char *conf_string(const struct conf *conf, const char *section, const char *name, const char *key); /* "" if unset */
+const char *conf_string(const struct conf *conf, const char *section, const char *name,
+                        const char *key); /* "" if unset */
 int64_t conf_number(const struct conf *conf, const char *section, const char *name, const char *key);
 
 /* The names of a named section in the order of the file, then of the environment, then of --set. */
@@ -46,15 +48,15 @@ const char *conf_name_at(const struct conf *conf, const char *section, size_t i)
 /* Where a value came from: "default", "respgate.ini:12", "env RESPGATE_LISTEN_ADDRESS", "--set". Never NULL. */
 const char *conf_origin(const struct conf *conf, const char *section, const char *name, const char *key);
 
-const char *conf_file(const struct conf *conf);         /* the file that was read; "" when none was */
-const char *conf_digest(const struct conf *conf);       /* 16 hex digits over all effective values but secrets */
-size_t conf_overrides(const struct conf *conf);         /* values set by more than one layer above the defaults */
-const char *conf_ignored_env(const struct conf *conf);  /* "REDIS_URL UPSTASH_REDIS_URL": names only; "" when none */
+const char *conf_file(const struct conf *conf);        /* the file that was read; "" when none was */
+const char *conf_digest(const struct conf *conf);      /* 16 hex digits over all effective values but secrets */
+size_t conf_overrides(const struct conf *conf);        /* values set by more than one layer above the defaults */
+const char *conf_ignored_env(const struct conf *conf); /* "REDIS_URL UPSTASH_REDIS_URL": names only; "" when none */
 
 enum conf_format { CONF_TEXT, CONF_JSON };
 /*
- * Every effective value, with `origins` where it came from and what it shadows (in JSON always); secrets as ***, passwords
- * in URLs too.
+ * Every effective value, with `origins` where it came from and what it shadows (in JSON always); secrets as ***,
+ * passwords in URLs too.
  */
 void conf_print(const struct conf *conf, FILE *out, enum conf_format format, bool origins);
 /* The annotated reference file, made from the option table: every key with its type, range, default and meaning. */

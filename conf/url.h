@@ -20,9 +20,11 @@ struct redis_url {
     unsigned db;
 };
 
-/* False on a mistake; then `error` (of `error_len` bytes) says what is wrong without quoting any part that may be secret. */
+/* False on a mistake; then `error` (of `error_len` bytes) says what is wrong without quoting any part that may be
+ * secret. */
 bool redis_url_parse(const char *text, struct redis_url *url, char *error, size_t error_len);
 void redis_url_free(struct redis_url *url); /* zeroes the password first */
 
-/* The URL with its password as ***, into out. Works on broken URLs too: then everything up to the last '@' is hidden. */
+/* The URL with its password as ***, into out. Works on broken URLs too: then everything up to the last '@' is hidden.
+ */
 void redis_url_redact(const char *text, char *out, size_t out_len);

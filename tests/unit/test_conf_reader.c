@@ -62,7 +62,7 @@ struct sample {
 
 static void expect(const struct sample *samples, size_t n)
 {
-    struct trace trace;
+    static struct trace trace;
     for (size_t i = 0; i < n; i++) {
         size_t len = samples[i].len > 0 ? samples[i].len : strlen(samples[i].bytes);
         assert_string_equal(run(&trace, samples[i].bytes, len), samples[i].want);
@@ -145,7 +145,7 @@ static void test_refused(void **state)
 static void test_long_lines(void **state)
 {
     (void)state;
-    struct trace trace;
+    static struct trace trace;
     size_t most = reader_line_max();
     char *bytes = malloc(most + 16);
     assert_non_null(bytes);
@@ -173,7 +173,7 @@ static void test_long_names(void **state)
     (void)state;
     static const char name[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwx"; /* 50 bytes */
     char bytes[256], want[256];
-    struct trace trace;
+    static struct trace trace;
     snprintf(bytes, sizeof bytes, "[%.49s]\n%.49s = 1\n", name, name);
     snprintf(want, sizeof want, "[%.49s]1 %.49s=1@2 ", name, name);
     assert_string_equal(run(&trace, bytes, strlen(bytes)), want);
