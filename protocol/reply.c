@@ -29,6 +29,9 @@ const char reply_text_rgunknown[] = "RGUNKNOWN backend connection lost after the
 const char reply_text_rgstate[] = "RGSTATE the backend connection that held this session's state is gone";
 const char reply_text_rglimit_slow[] = "RGLIMIT client does not read its replies";
 const char reply_text_rglimit_command[] = "RGLIMIT command is too large to be answered here";
+const char reply_text_rglimit_pins[] = "RGLIMIT no backend connection is free (max_connections)";
+const char reply_text_subscribed_format[] = "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / "
+                                            "QUIT / RESET are allowed in this context";
 const char reply_text_refused_format[] = "ERR respgate: '%s' is refused by policy (see refuse-commands)";
 
 void reply_raw(struct reply_writer *w, const void *bytes, size_t len)
@@ -142,16 +145,31 @@ void reply_protocol_error(struct reply_writer *w, const struct request_scan *sca
     put_error(w, text, (size_t)len);
 }
 
-void reply_refused(struct reply_writer *w, const struct command *command)
+/* As a server names a command: lower case, "client|kill". */
+static void format_name(const struct command *command, char name[96])
 {
-    char name[96], text[192];
     bool has_sub = command->subcommand && strcmp(command->subcommand, "*") != 0;
-    int len =
-        snprintf(name, sizeof name, "%s%s%s", command->name, has_sub ? "|" : "", has_sub ? command->subcommand : "");
+    int len = snprintf(name, 96, "%s%s%s", command->name, has_sub ? "|" : "", has_sub ? command->subcommand : "");
 
     for (int i = 0; i < len; i++) {
         name[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 0x20 : name[i]);
     }
+}
+
+void reply_refused(struct reply_writer *w, const struct command *command)
+{
+    char name[96], text[192];
+
+    format_name(command, name);
     snprintf(text, sizeof text, reply_text_refused_format, name);
+    reply_error(w, text);
+}
+
+void reply_subscribed(struct reply_writer *w, const struct command *command)
+{
+    char name[96], text[256];
+
+    format_name(command, name);
+    snprintf(text, sizeof text, reply_text_subscribed_format, name);
     reply_error(w, text);
 }

@@ -53,9 +53,13 @@ extern const char
     reply_text_rgunknown[]; /* RGUNKNOWN backend connection lost after the request was sent; it may have run */
 extern const char reply_text_rgstate[];      /* RGSTATE the backend connection that held this session's state is gone */
 extern const char reply_text_rglimit_slow[]; /* RGLIMIT client does not read its replies */
-extern const char reply_text_rglimit_command[]; /* RGLIMIT command is too large to be answered here */
-extern const char reply_text_refused_format[];  /* ERR respgate: '%s' is refused by policy (see refuse-commands) */
+extern const char reply_text_rglimit_command[];   /* RGLIMIT command is too large to be answered here */
+extern const char reply_text_rglimit_pins[];      /* RGLIMIT no backend connection is free */
+extern const char reply_text_subscribed_format[]; /* ERR Can't execute '%s': only (P|S)SUBSCRIBE / ... */
+extern const char reply_text_refused_format[];    /* ERR respgate: '%s' is refused by policy (see refuse-commands) */
 
 /* The refusal of `command` by policy, lower-cased, subcommands as 'client|kill'. */
 struct command;
 void reply_refused(struct reply_writer *w, const struct command *command);
+/* What a RESP2 connection with subscriptions answers to anything else. */
+void reply_subscribed(struct reply_writer *w, const struct command *command);

@@ -1,8 +1,9 @@
 /*
  * Byte queues made of blocks, and the free lists the blocks come from.
  *
- * A buf holds blocks only while it holds bytes, so an idle connection costs nothing. Blocks come in two pooled sizes: most
- * queues hold one request or reply and take a small one, the others go on in large ones. One pool per loop, no locks.
+ * A buf holds blocks only while it holds bytes, so an idle connection costs nothing. Blocks come in two pooled sizes:
+ * most queues hold one request or reply and take a small one, the others go on in large ones. One pool per loop, no
+ * locks.
  *
  *   head ──> [ ...consumed | bytes ] ──> [ bytes ] ──> [ bytes | room ] <── tail
  */

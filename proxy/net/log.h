@@ -1,9 +1,9 @@
 /*
  * The log: one write(2) per line to standard error, logfmt or JSON, nothing is ever buffered. Any thread may write.
  *
- * A line is an event ("client closed") and fields. Bytes from outside (names, error texts) go through the field encoder,
- * which escapes control bytes, so no peer can forge a line. Each event writes at most 10 lines a second; what is left out
- * is counted and reported by the next line of that event (suppressed=N).
+ * A line is an event ("client closed") and fields. Bytes from outside (names, error texts) go through the field
+ * encoder, which escapes control bytes, so no peer can forge a line. Each event writes at most 10 lines a second; what
+ * is left out is counted and reported by the next line of that event (suppressed=N).
  */
 #pragma once
 
@@ -23,7 +23,8 @@ struct log_field {
 #define LOG_END ((struct log_field){.key = 0})
 
 /* log_write(LOG_INFO, "client closed", LOG_NUM("client", 17), LOG_TEXT("reason", "idle")); `event` is a literal. */
-#define log_write(level, event, ...) log_fields((level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) LOG_END})
+#define log_write(level, event, ...)                                                                                   \
+    log_fields((level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) LOG_END})
 
 void log_setup(enum log_level level, bool json);
 bool log_enabled(enum log_level level);

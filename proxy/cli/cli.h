@@ -1,0 +1,49 @@
+/*
+ * The command line: one file a subcommand, a table in main.c. Exit codes are those of the README.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct conf;
+
+enum exit_code {
+    EXIT_FINE = 0,
+    EXIT_FAILED = 1,
+    EXIT_BACKEND = 2,
+    EXIT_IDENTITY = 3,
+    EXIT_BAD_USAGE = 64,
+    EXIT_TIMED_OUT = 75,
+    EXIT_BAD_CONFIG = 78,
+};
+
+/* What the subcommands share. Strings belong to argv. */
+struct cli_options {
+    const char *file;  /* -c FILE */
+    const char **sets; /* --set section.key=value */
+    unsigned n_sets;
+    bool json, origins, example, help;
+};
+
+/* Which options a subcommand takes. */
+enum {
+    CLI_CONF = 1 << 0, /* -c and --set */
+    CLI_JSON = 1 << 1,
+    CLI_ORIGINS = 1 << 2,
+    CLI_EXAMPLE = 1 << 3,
+};
+
+/* Reads argv behind the subcommand's name; false after complaining on stderr. Free options->sets afterwards. */
+bool cli_parse(struct cli_options *options, int argc, char **argv, int allowed);
+
+/* NULL after printing every mistake to stderr. */
+struct conf *cli_load(const struct cli_options *options);
+
+void cli_usage(bool to_stdout);
+
+int cli_run(const struct cli_options *options);
+int cli_config(const struct cli_options *options);
+int cli_version(const struct cli_options *options);
+
+/* "libevent 2.1.12-stable hiredis 0.14.1 OpenSSL 3.0.19 ..." */
+const char *cli_libraries(char *text, unsigned len);

@@ -1,0 +1,129 @@
+/*
+ * respgate run: the main thread. It reads the configuration, starts the workers, then waits for signals:
+ *
+ *   SIGTERM, SIGINT   drain: stop accepting, finish what is in flight; a second one ends at once
+ *   SIGQUIT           end at once
+ */
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/conf.h"
+#include "proxy/cli/cli.h"
+#include "proxy/flow/settings.h"
+#include "proxy/flow/worker.h"
+#include "proxy/health/backend.h"
+#include "proxy/net/log.h"
+
+struct process {
+    struct event_base *base;
+    struct crew crew;
+    bool draining;
+};
+
+static void log_start(const struct conf *conf, const struct settings *settings)
+{
+    char libraries[160];
+
+    log_write(LOG_INFO, "starting", LOG_TEXT("version", RESPGATE_VERSION),
+              LOG_TEXT("libraries", cli_libraries(libraries, sizeof(libraries))), LOG_NUM("pid", getpid()),
+              LOG_TEXT("config", conf_file(conf)), LOG_TEXT("digest", conf_digest(conf)),
+              LOG_NUM("overrides", conf_overrides(conf)), LOG_TEXT("ignored_env", conf_ignored_env(conf)),
+              LOG_TEXT("backend", settings->backend->name), LOG_TEXT("url", settings->backend->redacted));
+}
+
+static void on_stop(evutil_socket_t signal_number, short what, void *arg)
+{
+    struct process *process = arg;
+    bool now = process->draining || signal_number == SIGQUIT;
+
+    (void)what;
+    log_write(LOG_INFO, now ? "ending at once" : "draining",
+              LOG_TEXT("signal", signal_number == SIGTERM  ? "SIGTERM"
+                                 : signal_number == SIGINT ? "SIGINT"
+                                                           : "SIGQUIT"));
+    process->draining = true;
+    crew_drain(&process->crew, now);
+}
+
+static void on_done(evutil_socket_t fd, short what, void *arg)
+{
+    struct process *process = arg;
+    (void)fd;
+    (void)what;
+    event_base_loopbreak(process->base);
+}
+
+static void wait_for_the_end(struct process *process)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGQUIT};
+    struct event *events[4];
+
+    for (int i = 0; i < 3; i++) {
+        events[i] = evsignal_new(process->base, signals[i], on_stop, process);
+        event_add(events[i], NULL);
+    }
+    events[3] = event_new(process->base, process->crew.done_fd, EV_READ, on_done, process);
+    event_add(events[3], NULL);
+    event_base_dispatch(process->base);
+    for (int i = 0; i < 4; i++)
+        event_free(events[i]);
+}
+
+/* Signals go to the main thread; workers inherit the mask. */
+static bool start_workers(struct process *process)
+{
+    sigset_t all, before;
+    bool ok;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    ok = crew_start(&process->crew);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return ok;
+}
+
+static int serve(const struct settings *settings)
+{
+    struct process process = {0};
+    struct resolver *resolver;
+    bool forced;
+
+    process.base = event_base_new();
+    if (!process.base || !crew_init(&process.crew, settings))
+        return EXIT_FAILED;
+    resolver = resolver_start(settings->backend, process.base);
+    if (!start_workers(&process))
+        return EXIT_FAILED;
+    wait_for_the_end(&process);
+    resolver_stop(resolver);
+    forced = atomic_load(&process.crew.drain_forced);
+    crew_finish(&process.crew);
+    event_base_free(process.base);
+    return forced ? EXIT_TIMED_OUT : EXIT_FINE;
+}
+
+int cli_run(const struct cli_options *options)
+{
+    struct settings settings;
+    struct conf *conf = cli_load(options);
+    char error[256];
+    int code;
+
+    if (!conf)
+        return EXIT_BAD_CONFIG;
+    log_setup((enum log_level)conf_number(conf, "log", NULL, "level"), conf_number(conf, "log", NULL, "format"));
+    signal(SIGPIPE, SIG_IGN);
+    if (settings_init(&settings, conf, error, sizeof(error))) {
+        log_start(conf, &settings);
+        code = serve(&settings);
+    } else {
+        fprintf(stderr, "%s\n", error);
+        code = EXIT_BAD_CONFIG;
+    }
+    settings_finish(&settings);
+    conf_free(conf);
+    return code;
+}

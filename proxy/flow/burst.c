@@ -1,0 +1,67 @@
+/*
+ * A transaction that is there whole: most clients write MULTI ... EXEC at once, and then it can travel on the shared
+ * lane as one contiguous block, because nobody else's command can come between. Only shared commands, no WATCH;
+ * everything else gets a connection of its own.
+ */
+#include <string.h>
+
+#include "proxy/flow/client.h"
+
+struct member {
+    const uint8_t *bytes;
+    size_t len;
+    const struct command *row;
+};
+
+/* The next whole command at `bytes`, or false. */
+static bool next_member(const struct client *client, const uint8_t *bytes, size_t len, struct member *member)
+{
+    struct request_scan scan;
+    const uint8_t *sub;
+
+    request_scan_reset(&scan);
+    if (request_scan(&scan, bytes, len, &client->worker->settings->limits) != RESP_DONE || scan.is_inline || !scan.argc)
+        return false;
+    sub = scan.argc > 1 ? bytes + scan.arg[1].off : NULL;
+    member->bytes = bytes;
+    member->len = (size_t)scan.pos;
+    member->row = command_find(bytes + scan.arg[0].off, scan.arg[0].len, sub, sub ? scan.arg[1].len : 0);
+    return member->row->id != CMD_EXEC || scan.argc == 1;
+}
+
+static bool may_travel(const struct client *client, const struct command *row)
+{
+    return row->cls == COMMAND_SHARED && row->lane == COMMAND_ON_SHARED &&
+           !client->worker->settings->refused[row->index];
+}
+
+/* Bytes of the block from MULTI to EXEC, 0 when it is not whole or may not be shared. */
+static size_t measure(const struct client *client, const struct call *call)
+{
+    size_t at = call->len;
+    struct member member;
+
+    while (at < call->available && next_member(client, call->bytes + at, call->available - at, &member)) {
+        at += member.len;
+        if (member.row->id == CMD_EXEC)
+            return at;
+        if (!may_travel(client, member.row))
+            return 0;
+    }
+    return 0;
+}
+
+size_t burst_try(struct client *client, const struct call *call, struct lane *lane)
+{
+    size_t len = measure(client, call), at = 0;
+    struct member member;
+
+    if (!len || client->reply_mode != REPLY_ON)
+        return 0;
+    while (at < len && next_member(client, call->bytes + at, len - at, &member)) {
+        enum request_kind kind = member.row->id == CMD_EXEC ? REQUEST_BURST_EXEC : REQUEST_PLAIN;
+        client_send(client, lane, kind, member.bytes, member.len);
+        at += member.len;
+    }
+    return len;
+}

@@ -1,0 +1,42 @@
+/* Arguments of one command, by number. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proxy/flow/client.h"
+
+bool call_arg(const struct call *call, uint32_t n, const uint8_t **arg, size_t *len)
+{
+    struct request_args args;
+
+    request_args_start(&args, call->bytes, call->len);
+    for (uint32_t i = 0; request_args_next(&args, arg, len); i++)
+        if (i == n)
+            return true;
+    return false;
+}
+
+bool arg_is(const uint8_t *arg, size_t len, const char *word)
+{
+    return len == strlen(word) && !strncasecmp((const char *)arg, word, len);
+}
+
+/* As the server reads integers: no blanks, no plus, no leading zeros. */
+bool arg_number(const uint8_t *arg, size_t len, int64_t *number)
+{
+    bool negative = len && arg[0] == '-';
+    size_t i = negative ? 1 : 0;
+    uint64_t value = 0;
+
+    if (i == len || len > 20 || (arg[i] == '0' && (len > 1)))
+        return false;
+    for (; i < len; i++) {
+        if (arg[i] < '0' || arg[i] > '9' || value > (UINT64_MAX - 9) / 10)
+            return false;
+        value = value * 10 + (uint64_t)(arg[i] - '0');
+    }
+    if (value > (uint64_t)INT64_MAX + negative)
+        return false;
+    *number = negative ? (int64_t)(0 - value) : (int64_t)value;
+    return true;
+}

@@ -1,0 +1,504 @@
+#include "proxy/flow/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/flow/script_cache.h"
+#include "proxy/flow/tour.h"
+#include "proxy/net/log.h"
+
+static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len);
+static void on_eof(struct conn *conn);
+static void on_conn_lost(struct conn *conn, const char *reason);
+static void on_drained(struct conn *conn);
+static void on_reply(struct requester *owner, struct lane *lane, struct request *request, const uint8_t *bytes,
+                     size_t len, bool last);
+static void on_request_lost(struct requester *owner, struct lane *lane, struct request *request,
+                            enum request_loss loss);
+
+static const struct conn_ops client_conn_ops = {
+    .on_input = on_input,
+    .on_eof = on_eof,
+    .on_lost = on_conn_lost,
+    .on_drained = on_drained,
+};
+
+static const struct requester_ops client_requester_ops = {.on_reply = on_reply, .on_lost = on_request_lost};
+
+static struct client *from_requester(struct requester *requester)
+{
+    return (struct client *)((char *)requester - offsetof(struct client, requester));
+}
+
+/* --- life --- */
+
+static void on_pool(struct pool_waiter *waiter, enum pool_outcome outcome)
+{
+    struct client *client = (struct client *)((char *)waiter - offsetof(struct client, pool_waiter));
+
+    client->has_outcome = true;
+    client->outcome = outcome;
+    if (outcome == POOL_GRANTED && waiter->wants_pin) {
+        client->has_outcome = false;
+        client->pin = pool_try_pin(waiter->granted_by, &client->holder);
+    }
+    client_open_gate(client);
+}
+
+static void on_lane_room(struct lane_waiter *waiter)
+{
+    struct client *client = (struct client *)((char *)waiter - offsetof(struct client, lane_waiter));
+    struct lane *lane = client->waits_for;
+
+    client->waits_for = NULL;
+    client_open_gate(client);
+    lane_unref(lane);
+}
+
+void client_accept(struct worker *worker, int fd, bool is_unix)
+{
+    struct client *client = calloc(1, sizeof(*client));
+
+    if (!client) {
+        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*client)));
+        abort();
+    }
+    conn_init(&client->conn, &worker->loop, &client_conn_ops, LOOP_FLUSH_LAST);
+    client->requester.ops = &client_requester_ops;
+    client->holder.ops = &client_holder_ops;
+    client->pool_waiter.done = on_pool;
+    client->lane_waiter.wake = on_lane_room;
+    client->worker = worker;
+    client->id = atomic_fetch_add(&worker->crew->next_client, 1) + 1;
+    client->created_ms = client->active_ms = loop_now_ms(&worker->loop);
+    client->is_unix = is_unix;
+    client->authenticated = worker->settings->auth == AUTH_NONE;
+    TAILQ_INSERT_TAIL(&worker->clients, client, link);
+    client_move_to_pool(client, auth_first_pool(worker));
+    count(worker, clients_accepted);
+    conn_adopt(&client->conn, fd);
+}
+
+static void free_client(struct reapable *reapable)
+{
+    free((char *)reapable - offsetof(struct client, reapable));
+}
+
+static void free_when_done(struct client *client)
+{
+    if (client->state != CLIENT_GONE || client->inflight)
+        return;
+    client->reapable.free = free_client;
+    loop_reap(&client->worker->loop, &client->reapable);
+}
+
+static void stop_waiting(struct client *client)
+{
+    pool_stop_waiting(&client->pool_waiter);
+    if (client->waits_for) {
+        lane_stop_waiting(client->waits_for, &client->lane_waiter);
+        lane_unref(client->waits_for);
+        client->waits_for = NULL;
+    }
+}
+
+void client_close(struct client *client, const char *reason)
+{
+    struct worker *worker = client->worker;
+
+    if (client->state == CLIENT_GONE)
+        return;
+    log_write(LOG_DEBUG, "client closed", LOG_NUM("client", client->id), LOG_TEXT("reason", reason),
+              LOG_NUM("in_flight", client->inflight));
+    client->state = CLIENT_GONE;
+    stop_waiting(client);
+    throttle_end(client);
+    client_leave_lane(client);
+    pin_drop(client);
+    client->pool->n_clients--;
+    client_names_free(client);
+    script_forget(client);
+    tour_forget(client);
+    conn_close(&client->conn);
+    TAILQ_REMOVE(&worker->clients, client, link);
+    atomic_fetch_sub(&worker->crew->clients, 1);
+    count(worker, clients_closed);
+    free_when_done(client);
+    worker_client_gone(worker);
+}
+
+void client_finish(struct client *client, const char *reason)
+{
+    if (client->state != CLIENT_OPEN)
+        return;
+    client->state = CLIENT_FINISHING;
+    conn_pause(&client->conn);
+    conn_flush(&client->conn);
+    if (client->state != CLIENT_FINISHING)
+        return;
+    if (!client->conn.out.len) {
+        client_close(client, reason);
+        return;
+    }
+    client->throttled_ms = loop_now_ms(&client->worker->loop);
+    conn_notify_drained(&client->conn, 0);
+}
+
+void client_leave_lane(struct client *client)
+{
+    lane_unref(client->lane);
+    client->lane = NULL;
+}
+
+void client_move_to_pool(struct client *client, struct pool *pool)
+{
+    if (client->pool == pool)
+        return;
+    client_leave_lane(client);
+    pin_drop(client);
+    if (client->pool)
+        client->pool->n_clients--;
+    client->pool = pool;
+    pool->n_clients++;
+}
+
+/* --- gates --- */
+
+void client_shut(struct client *client, enum gate gate)
+{
+    client->gate = gate;
+    conn_pause(&client->conn);
+}
+
+void client_open_gate(struct client *client)
+{
+    if (client->state != CLIENT_OPEN)
+        return;
+    client->gate = GATE_OPEN;
+    conn_resume(&client->conn);
+}
+
+bool client_drained(struct client *client)
+{
+    if (!client->inflight)
+        return true;
+    client_shut(client, GATE_DRAIN);
+    return false;
+}
+
+/* --- input --- */
+
+static void protocol_error(struct client *client)
+{
+    uint8_t text[128];
+    struct reply_writer w = {.bytes = text, .cap = sizeof(text)};
+
+    if (!client_drained(client))
+        return;
+    count(client->worker, protocol_errors);
+    reply_protocol_error(&w, &client->scan);
+    conn_write(&client->conn, text, w.len);
+    client_finish(client, "protocol error");
+}
+
+/* Whether a whole command is at the front. False: more must come, or the client is done. */
+static bool scan_command(struct client *client, const uint8_t *bytes, size_t len)
+{
+    struct request_limits limits = client->worker->settings->limits;
+    size_t scanned = (size_t)client->scan.pos;
+
+    limits.authenticated = client->authenticated;
+    switch (request_scan(&client->scan, bytes + scanned, len - scanned, &limits)) {
+    case RESP_DONE:
+        return true;
+    case RESP_MORE:
+        return false;
+    case RESP_ERROR:
+        protocol_error(client);
+        return false;
+    }
+    return false;
+}
+
+static void command_taken(struct client *client)
+{
+    client->scanned = false;
+    request_scan_reset(&client->scan);
+    if (client->reply_mode == REPLY_SKIP_THIS)
+        client->reply_mode = REPLY_ON;
+    else if (client->reply_mode == REPLY_SKIP_NEXT)
+        client->reply_mode = REPLY_SKIP_THIS;
+}
+
+/* Takes one command, or a part of a large one. Returns the bytes consumed, 0 when there is nothing to take now. */
+static size_t take(struct client *client, const uint8_t *bytes, size_t len)
+{
+    if (client->streaming)
+        return stream_continue(client, bytes, len);
+    if (!client->scanned) {
+        client->scanned = scan_command(client, bytes, len);
+        if (!client->scanned && client->gate == GATE_OPEN && client->state == CLIENT_OPEN &&
+            client->scan.pos >= client->worker->settings->stream_threshold)
+            return stream_begin(client, bytes, len);
+        if (!client->scanned)
+            return 0;
+    }
+    size_t used = dispatch(client, bytes, (size_t)client->scan.pos, len);
+    if (used)
+        command_taken(client);
+    return used;
+}
+
+static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len)
+{
+    struct client *client = client_of(conn);
+    size_t used = 0;
+
+    client->active_ms = loop_now_ms(conn->loop);
+    while (used < len && client->gate == GATE_OPEN && client->state == CLIENT_OPEN) {
+        size_t n = take(client, bytes + used, len - used);
+        if (!n)
+            break;
+        used += n;
+    }
+    return used;
+}
+
+/* The client sends nothing more: it is closed once what it sent has been answered. */
+static void check_end(struct client *client)
+{
+    if (!client->at_eof || client->state != CLIENT_OPEN)
+        return;
+    if (client->blocked || client->streaming || (client->pin && pin_has_state(client))) {
+        client_close(client, "client closed its side");
+        return;
+    }
+    if (!client->inflight && client->gate == GATE_OPEN)
+        client_finish(client, "client closed its side");
+}
+
+static void on_eof(struct conn *conn)
+{
+    struct client *client = client_of(conn);
+    client->at_eof = true;
+    check_end(client);
+}
+
+static void on_conn_lost(struct conn *conn, const char *reason)
+{
+    client_close(client_of(conn), reason);
+}
+
+static void on_drained(struct conn *conn)
+{
+    struct client *client = client_of(conn);
+
+    if (client->state == CLIENT_FINISHING) {
+        client_close(client, "finished");
+        return;
+    }
+    throttle_end(client);
+    client->session.overflow = false;
+    if (client->gate == GATE_READ)
+        client_open_gate(client);
+    pin_release_if_free(client);
+}
+
+/* --- answers from here --- */
+
+bool client_is_muted(const struct client *client)
+{
+    return client->reply_mode == REPLY_OFF || client->reply_mode == REPLY_SKIP_THIS;
+}
+
+void client_answer(struct client *client, const struct reply_writer *reply, _Atomic uint64_t *outcome)
+{
+    count(client->worker, accepted);
+    counter_add(outcome, 1);
+    if (!client_is_muted(client))
+        conn_write(&client->conn, reply->bytes, reply->len);
+}
+
+void client_answer_error(struct client *client, const char *text, _Atomic uint64_t *outcome)
+{
+    uint8_t bytes[512];
+    struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
+
+    reply_error(&w, text);
+    client_answer(client, &w, outcome);
+}
+
+void client_answer_ok(struct client *client)
+{
+    static uint8_t ok[] = "+OK\r\n";
+    client_answer(client, &(struct reply_writer){.bytes = ok, .len = 5}, &client->worker->counters.replied);
+}
+
+/* --- requests --- */
+
+struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
+                            size_t len)
+{
+    struct request *request = lane_send(lane, &client->requester, (uint8_t)kind, bytes, len);
+
+    request->muted = client_is_muted(client);
+    client->inflight++;
+    count(client->worker, accepted);
+    return request;
+}
+
+/* One request less in flight: what waited for that goes on. */
+static void request_ended(struct client *client)
+{
+    client->inflight--;
+    if (client->state == CLIENT_GONE) {
+        free_when_done(client);
+        return;
+    }
+    if (client->gate == GATE_DEPTH && client->inflight <= client->worker->settings->pipeline_depth / 2)
+        client_open_gate(client);
+    if (client->inflight)
+        return;
+    client->blocked = false;
+    if (client->pin)
+        pin_release_if_free(client);
+    if (client->gate == GATE_DRAIN)
+        client_open_gate(client);
+    if (client->at_eof)
+        check_end(client);
+    if (client->worker->draining && client->gate == GATE_OPEN && !conn_kept_input(&client->conn))
+        client_finish(client, "draining");
+}
+
+static void on_reply(struct requester *owner, struct lane *lane, struct request *request, const uint8_t *bytes,
+                     size_t len, bool last)
+{
+    struct client *client = from_requester(owner);
+    struct worker *worker = client->worker;
+    bool ended = last && !request->replies;
+
+    if (client->state == CLIENT_GONE) {
+        if (!ended)
+            return;
+        count(worker, client_gone);
+        count(worker, tombstones);
+        request_ended(client);
+        return;
+    }
+    bool handled = request->kind != REQUEST_PLAIN && pin_on_reply(client, lane, request, bytes, len, last);
+    if (!handled && !request->muted) {
+        conn_write(&client->conn, bytes, len);
+        if (client->conn.out.len > worker->settings->reply_buffer)
+            throttle_lane(client, lane);
+    }
+    if (!ended)
+        return;
+    if (client->state == CLIENT_GONE)
+        count(worker, client_gone);
+    else if (!client->resent)
+        count(worker, replied);
+    client->resent = false;
+    request_ended(client);
+}
+
+static void answer_loss(struct client *client, const struct request *request, const char *text)
+{
+    uint8_t bytes[256];
+    struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
+
+    reply_error(&w, text);
+    if (!request->muted)
+        conn_write(&client->conn, bytes, w.len);
+}
+
+static void on_request_lost(struct requester *owner, struct lane *lane, struct request *request, enum request_loss loss)
+{
+    struct client *client = from_requester(owner);
+    struct worker *worker = client->worker;
+    bool pinned = lane == client->pin;
+
+    if (client->state == CLIENT_GONE) {
+        count(worker, client_gone);
+    } else if (loss == REQUEST_UNSENT) {
+        count(worker, unavailable);
+        answer_loss(client, request, reply_text_rgunavail);
+    } else if (request->begun) {
+        count(worker, unknown);
+        client_close(client, "backend lost within a reply");
+    } else if (pinned && (client->blocked || pin_has_state(client)) && request->kind != REQUEST_EXEC) {
+        count(worker, state);
+        answer_loss(client, request, reply_text_rgstate);
+        client_finish(client, "backend lost with session state");
+    } else {
+        count(worker, unknown);
+        answer_loss(client, request, reply_text_rgunknown);
+        if (client->streaming || (pinned && pin_has_state(client)) || worker->settings->close_on_unknown)
+            client_finish(client, "backend lost");
+    }
+    request_ended(client);
+}
+
+/* --- the worker's clocks --- */
+
+void clients_tick(struct worker *worker, uint64_t now_ms)
+{
+    throttle_tick(worker, now_ms);
+}
+
+static const char *overdue(const struct client *client, uint64_t now_ms)
+{
+    const struct settings *settings = client->worker->settings;
+
+    if (settings->login_timeout_ms && !client->authenticated &&
+        now_ms - client->created_ms > settings->login_timeout_ms)
+        return "login timeout";
+    if (settings->idle_timeout_ms && !client->inflight && !client->pin &&
+        now_ms - client->active_ms > settings->idle_timeout_ms)
+        return "idle timeout";
+    if (client->state == CLIENT_FINISHING && now_ms - client->throttled_ms > settings->slow_client_timeout_ms)
+        return "does not read its last replies";
+    return NULL;
+}
+
+void clients_second(struct worker *worker, uint64_t now_ms)
+{
+    struct client *client, *next;
+
+    for (client = TAILQ_FIRST(&worker->clients); client; client = next) {
+        const char *reason = overdue(client, now_ms);
+        next = TAILQ_NEXT(client, link);
+        if (!reason)
+            continue;
+        if (!client->authenticated)
+            count(worker, clients_login_timeout);
+        client_close(client, reason);
+    }
+}
+
+void clients_drain(struct worker *worker)
+{
+    struct client *client, *next;
+
+    for (client = TAILQ_FIRST(&worker->clients); client; client = next) {
+        next = TAILQ_NEXT(client, link);
+        if (!client->inflight && client->gate == GATE_OPEN && !conn_kept_input(&client->conn))
+            client_finish(client, "draining");
+    }
+}
+
+void clients_close_all(struct worker *worker, const char *reason)
+{
+    while (!TAILQ_EMPTY(&worker->clients))
+        client_close(TAILQ_FIRST(&worker->clients), reason);
+}
+
+void clients_leave_pool(struct worker *worker, struct pool *pool, const char *reason)
+{
+    struct client *client, *next;
+
+    for (client = TAILQ_FIRST(&worker->clients); client; client = next) {
+        next = TAILQ_NEXT(client, link);
+        if (client->pool == pool)
+            client_close(client, reason);
+    }
+}

@@ -1,0 +1,292 @@
+/*
+ * Where a command goes: by its class (commands.tsv), by what the client is doing, by what is configured.
+ */
+#include <stdlib.h>
+
+#include "protocol/inline.h"
+#include "proxy/flow/client.h"
+#include "proxy/flow/script_cache.h"
+
+size_t dispatch_refused(struct client *client, const struct call *call)
+{
+    uint8_t bytes[256];
+    struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
+
+    if (!client_drained(client))
+        return 0;
+    reply_refused(&w, call->row);
+    client_answer(client, &w, &client->worker->counters.denied);
+    return call->len;
+}
+
+/* The lane of a command that anybody may share; NULL when the command must wait. */
+static struct lane *choose_lane(struct client *client)
+{
+    struct lane *lane = client->lane;
+
+    if (client->pin)
+        return client->pin;
+    if (!lane || lane->role != LANE_SHARED) {
+        if (!client_drained(client))
+            return NULL;
+        client_leave_lane(client);
+        lane = client->lane = pool_shared_lane(client->pool);
+        lane_ref(lane);
+    } else if (lane->state == LANE_CLOSED) {
+        pool_shared_lane(client->pool);
+    }
+    return lane;
+}
+
+static bool must_wait(struct client *client, struct lane *lane)
+{
+    if (client->inflight >= client->worker->settings->pipeline_depth) {
+        client_shut(client, GATE_DEPTH);
+        return true;
+    }
+    if (!lane_is_congested(lane))
+        return false;
+    client->waits_for = lane;
+    lane_ref(lane);
+    lane_wait(lane, &client->lane_waiter);
+    client_shut(client, GATE_LANE);
+    return true;
+}
+
+/*
+ * A client that goes on asking without reading would hold up a shared lane with its replies; on a lane of its own the
+ * backend holds them, as it would without a proxy. False: wait, or *used says that it was answered.
+ */
+static bool go_aside(struct client *client, const struct call *call, size_t *used)
+{
+    if (!client->pin) {
+        if (!pin_acquire(client, client->pool, call, used))
+            return false;
+        client_leave_lane(client);
+    }
+    client->session.overflow = true;
+    conn_notify_drained(&client->conn, client->worker->settings->reply_buffer / 2);
+    return true;
+}
+
+size_t dispatch_plain(struct client *client, const struct call *call)
+{
+    bool unread = client->conn.out.len > client->worker->settings->reply_buffer;
+    size_t used = 0;
+    struct lane *lane;
+
+    if (unread && !client->throttles && !go_aside(client, call, &used))
+        return used;
+    lane = choose_lane(client);
+    if (!lane || must_wait(client, lane))
+        return 0;
+    if (script_cache_wants(client->worker->scripts, call->row) && script_send(client, lane, call))
+        return call->len;
+    client_send(client, lane, REQUEST_PLAIN, call->bytes, call->len);
+    return call->len;
+}
+
+/* Commands that must not queue behind what they are meant to stop. */
+static size_t dispatch_control(struct client *client, const struct call *call)
+{
+    struct lane_key key = client->pool->key;
+    size_t used = 0;
+
+    if (client->pin)
+        return dispatch_plain(client, call);
+    key.db = 0; /* the effect is the same, and SELECT would fail while a script runs */
+    if (!pin_acquire(client, pool_get(client->worker, &key), call, &used))
+        return used;
+    client_send(client, client->pin, REQUEST_ONCE, call->bytes, call->len);
+    client_shut(client, GATE_DRAIN);
+    return call->len;
+}
+
+static size_t dispatch_shared(struct client *client, const struct call *call)
+{
+    return call->row->lane == COMMAND_ON_CONTROL ? dispatch_control(client, call) : dispatch_plain(client, call);
+}
+
+/* BLOCK as an option, which stands before STREAMS: a stream may be called BLOCK. */
+static bool asks_to_block(const struct call *call)
+{
+    const uint8_t *arg;
+    size_t len;
+
+    for (uint32_t i = 1; call_arg(call, i, &arg, &len); i++) {
+        if (arg_is(arg, len, "STREAMS"))
+            return false;
+        if (arg_is(arg, len, "BLOCK"))
+            return true;
+    }
+    return false;
+}
+
+static size_t dispatch_on_pin(struct client *client, const struct call *call)
+{
+    size_t used = 0;
+
+    if (!client_drained(client) || !pin_acquire(client, client->pool, call, &used))
+        return used;
+    return pin_start(client, call);
+}
+
+static size_t dispatch_multi(struct client *client, const struct call *call)
+{
+    struct lane *lane;
+    size_t used;
+
+    if (call->argc != 1)
+        return dispatch_plain(client, call);
+    lane = choose_lane(client);
+    if (!lane || must_wait(client, lane))
+        return 0;
+    used = burst_try(client, call, lane);
+    return used ? used : dispatch_on_pin(client, call);
+}
+
+static size_t dispatch_pin_class(struct client *client, const struct call *call)
+{
+    if (!command_arity_ok(call->row, call->argc))
+        return dispatch_plain(client, call); /* the backend's own error, and nothing more */
+    switch (call->row->id) {
+    case CMD_MULTI:
+        return dispatch_multi(client, call);
+    case CMD_EXEC:
+    case CMD_DISCARD:
+        return dispatch_plain(client, call); /* not in a transaction: an error */
+    case CMD_UNSUBSCRIBE:
+    case CMD_PUNSUBSCRIBE:
+    case CMD_SUNSUBSCRIBE:
+        return local_unsubscribe(client, call);
+    case CMD_XREAD:
+    case CMD_XREADGROUP:
+    case CMD_TS_READ:
+        return asks_to_block(call) ? dispatch_on_pin(client, call) : dispatch_plain(client, call);
+    case CMD_WAIT:
+    case CMD_WAITAOF:
+        return pin_wait_command(client, call);
+    default:
+        return dispatch_on_pin(client, call);
+    }
+}
+
+static size_t dispatch_local_class(struct client *client, const struct call *call)
+{
+    bool always_here = call->row->id == CMD_CLIENT_MAINT_NOTIFICATIONS;
+
+    if (!always_here && !command_arity_ok(call->row, call->argc))
+        return dispatch_plain(client, call); /* the backend's own error */
+    if (!client_drained(client))
+        return 0;
+    return local_dispatch(client, call);
+}
+
+static size_t dispatch_by_class(struct client *client, const struct call *call)
+{
+    switch ((enum command_class)call->row->cls) {
+    case COMMAND_SHARED:
+        return dispatch_shared(client, call);
+    case COMMAND_PIN:
+        return dispatch_pin_class(client, call);
+    case COMMAND_LOCAL:
+    case COMMAND_REWRITE:
+        return dispatch_local_class(client, call);
+    case COMMAND_REFUSE:
+        return dispatch_on_pin(client, call); /* allowed by configuration */
+    }
+    return 0;
+}
+
+static size_t dispatch_call(struct client *client, const struct call *call)
+{
+    const struct command *row = call->row;
+    bool wait = false;
+
+    client->last_command = row;
+    if (row->id == CMD_POST || row->id == CMD_HOST) {
+        if (client_drained(client))
+            client_close(client, "HTTP request");
+        return 0;
+    }
+    if (auth_is_due(client, row, &wait)) {
+        if (!client_drained(client))
+            return 0;
+        client_answer_error(client, reply_text_noauth, &client->worker->counters.denied);
+        return call->len;
+    }
+    if (wait)
+        return 0;
+    if (row->id == CMD_QUIT)
+        return local_quit(client, call);
+    if (row->id == CMD_RESET && call->argc == 1)
+        return local_reset(client, call);
+    if (client->pin && pin_has_state(client))
+        return pin_dispatch(client, call);
+    if (client->worker->settings->refused[row->index])
+        return dispatch_refused(client, call);
+    return dispatch_by_class(client, call);
+}
+
+static void find_row(struct call *call)
+{
+    call->row = command_find(call->name, call->name_len, call->sub, call->sub_len);
+}
+
+/* A line typed by hand: re-framed, because only canonical frames are passed on. */
+static size_t dispatch_inline(struct client *client, const uint8_t *bytes, size_t len)
+{
+    size_t line_len = len - 1;
+    struct call call = {0};
+    struct request_args args;
+    uint8_t *array;
+    size_t used = 0;
+
+    if (line_len && bytes[line_len - 1] == '\r')
+        line_len--;
+    array = malloc(inline_array_bound(line_len));
+    if (!array)
+        return 0;
+    switch (inline_to_array(bytes, line_len, array, &call.len)) {
+    case INLINE_EMPTY:
+        used = len;
+        break;
+    case INLINE_UNBALANCED:
+        if (client_drained(client)) {
+            client_answer_error(client, reply_text_unbalanced, &client->worker->counters.denied);
+            client_finish(client, "unbalanced quotes");
+        }
+        break;
+    case INLINE_OK:
+        call.bytes = array;
+        call.available = call.len;
+        request_args_start(&args, array, call.len);
+        call.argc = args.left;
+        request_args_next(&args, &call.name, &call.name_len);
+        request_args_next(&args, &call.sub, &call.sub_len);
+        find_row(&call);
+        used = dispatch_call(client, &call) ? len : 0;
+        break;
+    }
+    free(array);
+    return used;
+}
+
+size_t dispatch(struct client *client, const uint8_t *bytes, size_t len, size_t available)
+{
+    const struct request_scan *scan = &client->scan;
+    struct call call = {.bytes = bytes, .len = len, .available = available, .argc = scan->argc};
+
+    if (scan->is_inline)
+        return dispatch_inline(client, bytes, len);
+    if (!scan->argc)
+        return len;
+    call.name = bytes + scan->arg[0].off;
+    call.name_len = scan->arg[0].len;
+    if (scan->argc > 1) {
+        call.sub = bytes + scan->arg[1].off;
+        call.sub_len = scan->arg[1].len;
+    }
+    find_row(&call);
+    return dispatch_call(client, &call);
+}

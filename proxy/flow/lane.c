@@ -1,0 +1,453 @@
+#include "proxy/flow/lane.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/pubsub.h"
+#include "proxy/flow/pool.h"
+#include "proxy/flow/worker.h"
+#include "proxy/net/log.h"
+
+enum { CONGESTED = 1 << 20 };
+
+/* To whom the reply under way goes; decided at its first bytes. */
+enum target { TO_REQUEST, TO_HOLDER, TO_NOBODY };
+
+static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len);
+static void on_eof(struct conn *conn);
+static void on_lost(struct conn *conn, const char *reason);
+static void on_connected(struct conn *conn);
+static void on_drained(struct conn *conn);
+
+static const struct conn_ops lane_conn_ops = {
+    .on_input = on_input,
+    .on_eof = on_eof,
+    .on_lost = on_lost,
+    .on_connected = on_connected,
+    .on_drained = on_drained,
+};
+
+static struct lane *from_conn(struct conn *conn)
+{
+    return (struct lane *)((char *)conn - offsetof(struct lane, conn));
+}
+
+struct lane *lane_new(struct pool *pool, enum lane_role role)
+{
+    struct lane *lane = calloc(1, sizeof(*lane));
+
+    if (!lane) {
+        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*lane)));
+        abort();
+    }
+    conn_init(&lane->conn, &pool->worker->loop, &lane_conn_ops, LOOP_FLUSH_FIRST);
+    lane->pool = pool;
+    lane->role = role;
+    lane->serial = ++pool->worker->lane_serial;
+    TAILQ_INIT(&lane->waiters);
+    return lane;
+}
+
+static void free_lane(struct reapable *reapable)
+{
+    struct lane *lane = (struct lane *)((char *)reapable - offsetof(struct lane, reapable));
+    request_queue_finish(&lane->queue);
+    free(lane);
+}
+
+static void reap_if_unused(struct lane *lane)
+{
+    if (lane->role != LANE_DEAD || lane->refs)
+        return;
+    lane->reapable.free = free_lane;
+    loop_reap(&lane->pool->worker->loop, &lane->reapable);
+}
+
+void lane_ref(struct lane *lane)
+{
+    lane->refs++;
+}
+
+void lane_unref(struct lane *lane)
+{
+    if (!lane)
+        return;
+    lane->refs--;
+    reap_if_unused(lane);
+}
+
+static void wake_waiters(struct lane *lane)
+{
+    struct lane_waiter *waiter;
+    while ((waiter = TAILQ_FIRST(&lane->waiters))) {
+        TAILQ_REMOVE(&lane->waiters, waiter, link);
+        waiter->wake(waiter);
+    }
+}
+
+/* Nobody is left to answer the oldest request. */
+static void lose_oldest(struct lane *lane, enum request_loss loss)
+{
+    struct request request = *request_oldest(&lane->queue);
+
+    request_pop(&lane->queue);
+    if (!request.dropped)
+        request.owner->ops->on_lost(request.owner, lane, &request, loss);
+}
+
+void lane_bury(struct lane *lane)
+{
+    conn_close(&lane->conn);
+    buf_clear(&lane->pool->worker->loop.pool, &lane->pending);
+    lane->state = LANE_CLOSED;
+    lane->role = LANE_DEAD;
+    while (request_count(&lane->queue))
+        lose_oldest(lane, REQUEST_UNKNOWN);
+    wake_waiters(lane);
+    reap_if_unused(lane);
+}
+
+void lane_open(struct lane *lane)
+{
+    struct worker *worker = lane->pool->worker;
+    struct backend *backend = worker->settings->backend;
+    struct backend_addresses *addresses = atomic_load(&backend->addresses);
+    unsigned turn = lane->pool->failures;
+
+    assert(lane->state == LANE_CLOSED);
+    lane->state = LANE_OPENING;
+    lane->opening_until_ms = loop_now_ms(&worker->loop) + worker->settings->connect_timeout_ms;
+    lane->delivered = 0;
+    reply_scan_reset(&lane->scan);
+    worker_want_tick(worker);
+    if (!addresses || !addresses->count) {
+        lane_fail(lane, "backend name is not resolved");
+        return;
+    }
+    const struct sockaddr *address = (const struct sockaddr *)&addresses->at[turn % addresses->count].address;
+    if (!conn_connect(&lane->conn, address, addresses->at[turn % addresses->count].len))
+        lane_fail(lane, strerror(errno));
+}
+
+static void on_connected(struct conn *conn)
+{
+    login_start(from_conn(conn));
+}
+
+void lane_login_done(struct lane *lane)
+{
+    struct conn *conn = &lane->conn;
+
+    lane->state = LANE_READY;
+    lane->clean = true;
+    lane->name[0] = 0;
+    lane->base = lane->given - lane->pending.len - conn->written - conn->out.len;
+    conn_write_buf(conn, &lane->pending);
+    count(lane->pool->worker, lanes_opened);
+    pool_lane_ready(lane->pool, lane);
+}
+
+struct request *lane_send(struct lane *lane, struct requester *owner, uint8_t kind, const void *bytes, size_t len)
+{
+    struct request *request = request_push(&lane->queue);
+    struct worker *worker = lane->pool->worker;
+
+    request->owner = owner;
+    request->kind = kind;
+    request->start = lane->given;
+    request->sent_ms = (uint32_t)loop_now_ms(&worker->loop);
+    lane_send_more(lane, bytes, len);
+    if (lane->state == LANE_CLOSED && lane->role == LANE_SHARED)
+        worker_want_tick(worker);
+    return request_at(&lane->queue, request_count(&lane->queue) - 1);
+}
+
+void lane_send_more(struct lane *lane, const void *bytes, size_t len)
+{
+    lane->given += len;
+    if (lane->state == LANE_READY)
+        conn_write(&lane->conn, bytes, len);
+    else
+        buf_append(&lane->pool->worker->loop.pool, &lane->pending, bytes, len);
+}
+
+static void ignore_reply(struct requester *owner, struct lane *lane, struct request *request, const uint8_t *bytes,
+                         size_t len, bool last)
+{
+    (void)owner, (void)lane, (void)request, (void)bytes, (void)len, (void)last;
+}
+
+static void ignore_loss(struct requester *owner, struct lane *lane, struct request *request, enum request_loss loss)
+{
+    (void)owner, (void)lane, (void)request, (void)loss;
+}
+
+void lane_send_silent(struct lane *lane, const void *bytes, size_t len)
+{
+    static const struct requester_ops ops = {.on_reply = ignore_reply, .on_lost = ignore_loss};
+    static struct requester nobody = {.ops = &ops};
+    lane_send(lane, &nobody, 0, bytes, len);
+}
+
+bool lane_is_congested(const struct lane *lane)
+{
+    return lane->conn.out.len + lane->pending.len > CONGESTED;
+}
+
+void lane_wait(struct lane *lane, struct lane_waiter *waiter)
+{
+    TAILQ_INSERT_TAIL(&lane->waiters, waiter, link);
+    conn_notify_drained(&lane->conn, CONGESTED / 2);
+}
+
+void lane_stop_waiting(struct lane *lane, struct lane_waiter *waiter)
+{
+    TAILQ_REMOVE(&lane->waiters, waiter, link);
+}
+
+static void on_drained(struct conn *conn)
+{
+    wake_waiters(from_conn(conn));
+}
+
+/* --- replies --- */
+
+static enum target choose_target(struct lane *lane, const uint8_t *bytes, size_t len)
+{
+    bool is_push = lane->scan.type == '>';
+    bool awaited = request_count(&lane->queue) && request_oldest(&lane->queue)->confirms;
+    struct pubsub_element element;
+
+    if (!is_push && !(lane->subscriber && lane->scan.type == '*'))
+        return TO_REQUEST;
+    element = pubsub_classify(bytes, len);
+    if (element.kind == PUBSUB_OTHER && !is_push)
+        return TO_REQUEST;
+    if (element.kind != PUBSUB_OTHER && element.kind != PUBSUB_MESSAGE && awaited)
+        return TO_REQUEST;
+    return lane->holder ? TO_HOLDER : TO_NOBODY;
+}
+
+static void deliver_to_request(struct lane *lane, const uint8_t *bytes, size_t len, bool last)
+{
+    struct request *oldest = request_oldest(&lane->queue);
+
+    oldest->type = lane->scan.type;
+    if (!last) {
+        if (!oldest->dropped)
+            oldest->owner->ops->on_reply(oldest->owner, lane, oldest, bytes, len, false);
+        oldest->begun = true;
+        return;
+    }
+    /* An error ends what would have been several confirmations. */
+    if (oldest->type == '-' || oldest->replies <= 1)
+        oldest->replies = 0;
+    else
+        oldest->replies--;
+    struct request request = *oldest;
+    oldest->begun = false;
+    if (!request.replies)
+        request_pop(&lane->queue);
+    if (!request.dropped)
+        request.owner->ops->on_reply(request.owner, lane, &request, bytes, len, true);
+    else
+        count(lane->pool->worker, tombstones);
+    if (lane->role == LANE_DIVERTED && !request_count(&lane->queue))
+        pool_lane_drained(lane->pool, lane);
+}
+
+/* False when the lane was closed. */
+static bool deliver(struct lane *lane, const uint8_t *bytes, size_t len, bool last)
+{
+    struct worker *worker = lane->pool->worker;
+
+    if (!lane->delivered)
+        lane->target = (uint8_t)choose_target(lane, bytes, len);
+    if (lane->state == LANE_OPENING && lane->target != TO_NOBODY) {
+        if (!last)
+            lane_fail(lane, "login reply is too long");
+        else
+            login_on_reply(lane, bytes, len);
+        return conn_is_open(&lane->conn);
+    }
+    switch ((enum target)lane->target) {
+    case TO_HOLDER:
+        lane->holder->ops->on_message(lane->holder, lane, bytes, len, last);
+        break;
+    case TO_NOBODY:
+        if (last)
+            count(worker, stray_pushes);
+        break;
+    case TO_REQUEST:
+        if (!request_count(&lane->queue)) {
+            count(worker, stray_replies);
+            lane_fail(lane, "stray reply");
+            break;
+        }
+        deliver_to_request(lane, bytes, len, last);
+        break;
+    }
+    return conn_is_open(&lane->conn);
+}
+
+static size_t pass_tunnel(struct lane *lane, const uint8_t *bytes, size_t len)
+{
+    if (len)
+        lane->holder->ops->on_message(lane->holder, lane, bytes, len, true);
+    return len;
+}
+
+static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len)
+{
+    struct lane *lane = from_conn(conn);
+    size_t used = 0;
+
+    while (used < len && !conn->paused && conn_is_open(conn)) {
+        if (lane->tunnel)
+            return used + pass_tunnel(lane, bytes + used, len - used);
+        /* A reply that fits the read buffer is handed on whole; a longer one as it comes. */
+        size_t scanned = (size_t)(lane->scan.pos - lane->delivered);
+        enum resp_status status =
+            reply_scan(&lane->scan, bytes + used + scanned, len - used - scanned, &reply_limits_default);
+        size_t n = (size_t)(lane->scan.pos - lane->delivered);
+
+        if (status == RESP_ERROR) {
+            lane_fail(lane, "unparsable reply");
+            return len;
+        }
+        if (status == RESP_MORE && (len - used < sizeof(conn->loop->scratch) || !n))
+            break;
+        if (!deliver(lane, bytes + used, n, status == RESP_DONE))
+            return len;
+        used += n;
+        if (status == RESP_MORE) {
+            lane->delivered = lane->scan.pos;
+            break;
+        }
+        lane->delivered = 0;
+        reply_scan_reset(&lane->scan);
+    }
+    return used;
+}
+
+/* --- loss --- */
+
+static void on_eof(struct conn *conn)
+{
+    lane_fail(from_conn(conn), "closed by the backend");
+}
+
+static void on_lost(struct conn *conn, const char *reason)
+{
+    lane_fail(from_conn(conn), reason);
+}
+
+/* How many requests at the end of the queue were not begun to be sent; their bytes become `pending` again. */
+static uint32_t keep_unsent(struct lane *lane, bool was_ready)
+{
+    struct block_pool *blocks = &lane->pool->worker->loop.pool;
+    uint64_t sent = was_ready ? lane->base + lane->conn.written : lane->given - lane->pending.len;
+    uint32_t all = request_count(&lane->queue), unsent = 0;
+    struct buf rest = {0};
+
+    if (lane->role != LANE_SHARED)
+        return 0;
+    while (unsent < all && request_at(&lane->queue, all - 1 - unsent)->start >= sent)
+        unsent++;
+    if (!was_ready)
+        return unsent;
+    buf_move(&rest, &lane->conn.out);
+    if (unsent) {
+        uint64_t first = request_at(&lane->queue, all - unsent)->start;
+        buf_consume(blocks, &rest, (size_t)(first - sent));
+        buf_move(&lane->pending, &rest);
+    }
+    buf_clear(blocks, &rest);
+    return unsent;
+}
+
+static void end(struct lane *lane, const char *reason, bool on_purpose)
+{
+    struct pool *pool = lane->pool;
+    bool was_ready = lane->state == LANE_READY;
+    struct lane_holder *holder = lane->holder;
+    uint32_t lost;
+
+    if (lane->state == LANE_CLOSED)
+        return;
+    lost = request_count(&lane->queue) - keep_unsent(lane, was_ready);
+    conn_close(&lane->conn);
+    lane->state = LANE_CLOSED;
+    lane->subscriber = lane->tunnel = false;
+    if (!on_purpose)
+        counter_add(was_ready ? &pool->worker->counters.lanes_lost : &pool->worker->counters.lanes_failed, 1);
+    log_write(was_ready && lost && !on_purpose ? LOG_WARN : LOG_DEBUG, "lane lost", LOG_NUM("lane", lane->serial),
+              LOG_TEXT("backend", pool->worker->settings->backend->name), LOG_TEXT("reason", reason),
+              LOG_NUM("in_flight", lost));
+    lane_ref(lane);
+    for (; lost; lost--)
+        lose_oldest(lane, REQUEST_UNKNOWN);
+    if (holder) {
+        lane->holder = NULL;
+        holder->ops->on_lane_lost(holder, lane, reason);
+    }
+    wake_waiters(lane);
+    pool_lane_lost(pool, lane, was_ready, reason);
+    lane_unref(lane);
+}
+
+void lane_fail(struct lane *lane, const char *reason)
+{
+    end(lane, reason, false);
+}
+
+void lane_drop(struct lane *lane, const char *reason)
+{
+    lane->holder = NULL;
+    end(lane, reason, true);
+}
+
+/* --- deadlines --- */
+
+static bool is_older(const struct request *request, uint64_t now_ms, uint64_t timeout_ms)
+{
+    return (uint32_t)now_ms - request->sent_ms >= timeout_ms;
+}
+
+void lane_expire_unsent(struct lane *lane, uint64_t now_ms, uint64_t timeout_ms)
+{
+    while (request_count(&lane->queue) && is_older(request_oldest(&lane->queue), now_ms, timeout_ms)) {
+        uint64_t start = request_oldest(&lane->queue)->start;
+        uint64_t end = request_count(&lane->queue) > 1 ? request_at(&lane->queue, 1)->start : lane->given;
+
+        buf_consume(&lane->pool->worker->loop.pool, &lane->pending, (size_t)(end - start));
+        lose_oldest(lane, REQUEST_UNSENT);
+    }
+    if (!lane_is_congested(lane))
+        wake_waiters(lane);
+}
+
+void lane_expire_sent(struct lane *lane, uint64_t now_ms, uint64_t timeout_ms)
+{
+    for (uint32_t i = 0; i < request_count(&lane->queue); i++) {
+        struct request *request = request_at(&lane->queue, i);
+        if (!is_older(request, now_ms, timeout_ms))
+            return;
+        if (request->dropped)
+            continue;
+        request->dropped = true;
+        struct request copy = *request;
+        copy.owner->ops->on_lost(copy.owner, lane, &copy, REQUEST_TIMEOUT);
+    }
+}
+
+bool lane_serves_others(const struct lane *lane, const struct requester *owner)
+{
+    for (uint32_t i = 0; i < request_count(&lane->queue); i++)
+        if (request_at(&lane->queue, i)->owner != owner)
+            return true;
+    return false;
+}

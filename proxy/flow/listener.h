@@ -1,0 +1,25 @@
+/*
+ * A listening socket of a worker, TCP or Unix. Accepts in bursts. When descriptors run out it stops listening for a
+ * moment instead of spinning, and says so once in a while. Thread and owner: its worker; bound by main before the
+ * threads start.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct worker;
+struct listener;
+
+/* False after logging what went wrong. */
+bool listener_open_tcp(struct worker *worker, const char *address);
+bool listener_open_unix(struct worker *worker, const char *path, unsigned mode);
+/* The worker takes a Unix socket that another one has bound. */
+bool listener_share(struct worker *worker, const struct listener *other);
+
+/* Starts accepting. The worker's thread, or main before it runs. */
+void listeners_start(struct worker *worker);
+/* Closes the sockets of a worker. */
+void listeners_close(struct worker *worker);
+/* Once a second: listens again when descriptors were short. */
+void listeners_second(struct worker *worker);

@@ -1,0 +1,449 @@
+#include "proxy/flow/pool.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/flow/script_cache.h"
+#include "proxy/flow/worker.h"
+#include "proxy/net/log.h"
+
+enum { BACKOFF_FIRST_MS = 10, BACKOFF_MAX_MS = 1000 };
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && !strcmp(a, b));
+}
+
+static bool same_key(const struct lane_key *a, const struct lane_key *b)
+{
+    return a->db == b->db && a->resp == b->resp && same_text(a->user, b->user) && same_text(a->password, b->password);
+}
+
+static char *copy_text(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+struct pool *pool_get(struct worker *worker, const struct lane_key *key)
+{
+    struct pool *pool;
+
+    LIST_FOREACH(pool, &worker->pools, link)
+    if (same_key(&pool->key, key))
+        return pool;
+    pool = calloc(1, sizeof(*pool));
+    if (!pool) {
+        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*pool)));
+        abort();
+    }
+    pool->worker = worker;
+    pool->key = (struct lane_key){copy_text(key->user), copy_text(key->password), key->db, key->resp};
+    TAILQ_INIT(&pool->shared);
+    TAILQ_INIT(&pool->idle);
+    TAILQ_INIT(&pool->busy);
+    TAILQ_INIT(&pool->waiters);
+    LIST_INSERT_HEAD(&worker->pools, pool, link);
+    return pool;
+}
+
+static void free_secret(char *text)
+{
+    if (!text)
+        return;
+    explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+static void on_serve(struct deferred *deferred)
+{
+    struct pool *pool = (struct pool *)((char *)deferred - offsetof(struct pool, serve));
+    pool->serve_due = false;
+    pool_serve(pool);
+}
+
+/* When nobody is on the stack any more. */
+static void pool_serve_soon(struct pool *pool)
+{
+    if (pool->serve_due)
+        return;
+    pool->serve_due = true;
+    pool->serve.run = on_serve;
+    loop_defer(&pool->worker->loop, &pool->serve);
+}
+
+/* --- where a lane is listed --- */
+
+static struct lane_list *list_of(struct pool *pool, enum lane_role role)
+{
+    return role == LANE_SHARED ? &pool->shared : role == LANE_IDLE ? &pool->idle : &pool->busy;
+}
+
+/* The only function that changes a listed lane's role. */
+static void move_lane(struct pool *pool, struct lane *lane, enum lane_role role)
+{
+    TAILQ_REMOVE(list_of(pool, lane->role), lane, link);
+    pool->n_shared -= lane->role == LANE_SHARED;
+    pool->n_shared += role == LANE_SHARED;
+    lane->role = role;
+    TAILQ_INSERT_HEAD(list_of(pool, role), lane, link);
+}
+
+static struct lane *add_lane(struct pool *pool, enum lane_role role)
+{
+    struct lane *lane = lane_new(pool, role);
+
+    pool->worker->n_lanes++;
+
+    TAILQ_INSERT_HEAD(list_of(pool, role), lane, link);
+    pool->n_lanes++;
+    pool->n_shared += role == LANE_SHARED;
+    return lane;
+}
+
+static void drop_lane(struct pool *pool, struct lane *lane)
+{
+    TAILQ_REMOVE(list_of(pool, lane->role), lane, link);
+    pool->n_lanes--;
+    pool->worker->n_lanes--;
+    pool->n_shared -= lane->role == LANE_SHARED;
+    lane->holder = NULL;
+    lane_bury(lane);
+}
+
+/* --- shared lanes --- */
+
+static void open_if_due(struct pool *pool, struct lane *lane)
+{
+    if (lane->state == LANE_CLOSED && loop_now_ms(&pool->worker->loop) >= pool->retry_ms)
+        lane_open(lane);
+    else if (lane->state == LANE_CLOSED)
+        worker_want_tick(pool->worker);
+}
+
+struct lane *pool_shared_lane(struct pool *pool)
+{
+    struct lane *lane, *best = NULL;
+
+    if (pool->n_shared < pool->worker->settings->connections) {
+        best = TAILQ_FIRST(&pool->idle);
+        if (best)
+            move_lane(pool, best, LANE_SHARED);
+        else
+            best = add_lane(pool, LANE_SHARED);
+    } else {
+        TAILQ_FOREACH(lane, &pool->shared, link)
+        if (!best || lane->refs < best->refs)
+            best = lane;
+    }
+    assert(best);
+    open_if_due(pool, best);
+    return best;
+}
+
+void pool_divert(struct pool *pool, struct lane *lane)
+{
+    if (lane->role == LANE_SHARED)
+        move_lane(pool, lane, LANE_DIVERTED);
+}
+
+void pool_retire(struct pool *pool, struct lane *lane)
+{
+    lane->holder = NULL;
+    if (lane->role == LANE_SHARED || lane->role == LANE_PINNED)
+        move_lane(pool, lane, LANE_DIVERTED);
+    if (lane->role == LANE_DIVERTED && !request_count(&lane->queue))
+        pool_lane_drained(pool, lane);
+}
+
+void pool_lane_drained(struct pool *pool, struct lane *lane)
+{
+    if (!lane->clean || lane->tunnel || lane->subscriber || lane->state != LANE_READY) {
+        drop_lane(pool, lane);
+    } else {
+        lane->used_ms = loop_now_ms(&pool->worker->loop);
+        move_lane(pool, lane, LANE_IDLE);
+    }
+    pool_serve_soon(pool);
+}
+
+/* --- pins --- */
+
+static void grant(struct pool *pool, struct lane *lane, struct lane_holder *holder)
+{
+    lane->holder = holder;
+    move_lane(pool, lane, LANE_PINNED);
+    count(pool->worker, pins);
+}
+
+struct lane *pool_try_pin(struct pool *pool, struct lane_holder *holder)
+{
+    struct lane *lane = TAILQ_FIRST(&pool->idle);
+
+    if (!lane)
+        return NULL;
+    grant(pool, lane, holder);
+    return lane;
+}
+
+void pool_pin_shared(struct pool *pool, struct lane *lane, struct lane_holder *holder)
+{
+    grant(pool, lane, holder);
+}
+
+void pool_unpin(struct pool *pool, struct lane *lane)
+{
+    lane->holder = NULL;
+    if (lane->role == LANE_DEAD)
+        return;
+    if (lane->state != LANE_READY || !lane->clean || lane->tunnel || lane->subscriber || request_count(&lane->queue) ||
+        lane->delivered) {
+        drop_lane(pool, lane);
+    } else {
+        lane->used_ms = loop_now_ms(&pool->worker->loop);
+        move_lane(pool, lane, LANE_IDLE);
+    }
+    if (!TAILQ_EMPTY(&pool->waiters))
+        pool_serve_soon(pool);
+}
+
+static void open_pin(struct pool *pool)
+{
+    struct lane *lane = add_lane(pool, LANE_PINNED);
+    pool->n_opening++;
+    lane_open(lane);
+}
+
+/* --- waiters --- */
+
+static void finish_waiter(struct pool_waiter *waiter, enum pool_outcome outcome)
+{
+    TAILQ_REMOVE(&waiter->pool->waiters, waiter, link);
+    waiter->granted_by = waiter->pool;
+    waiter->pool = NULL;
+    waiter->done(waiter, outcome);
+}
+
+/* A login decides whether the key is good: that of the shared lane, or one more when that lane is open already. */
+static void prove(struct pool *pool)
+{
+    if (pool_shared_lane(pool)->state == LANE_READY && !pool->n_opening)
+        open_pin(pool);
+}
+
+/* Gives what there is to those who wait, and opens what is missing. */
+void pool_serve(struct pool *pool)
+{
+    struct pool_waiter *waiter, *next;
+    struct lane *lane;
+    unsigned unserved = 0;
+
+    for (waiter = TAILQ_FIRST(&pool->waiters); waiter; waiter = next) {
+        next = TAILQ_NEXT(waiter, link);
+        if (!waiter->wants_pin && pool->proven)
+            finish_waiter(waiter, POOL_GRANTED);
+        else if (!waiter->wants_pin)
+            prove(pool);
+        else if (TAILQ_FIRST(&pool->idle))
+            finish_waiter(waiter, POOL_GRANTED);
+        else
+            unserved++;
+    }
+    TAILQ_FOREACH(lane, &pool->shared, link)
+    if (request_count(&lane->queue))
+        open_if_due(pool, lane);
+    while (pool->n_opening < unserved && loop_now_ms(&pool->worker->loop) >= pool->retry_ms &&
+           worker_lanes(pool->worker) < pool->worker->settings->max_connections)
+        open_pin(pool);
+    if (!TAILQ_EMPTY(&pool->waiters))
+        worker_want_tick(pool->worker);
+}
+
+void pool_wait(struct pool *pool, struct pool_waiter *waiter, bool wants_pin)
+{
+    struct worker *worker = pool->worker;
+
+    waiter->pool = pool;
+    waiter->wants_pin = wants_pin;
+    waiter->until_ms = loop_now_ms(&worker->loop) + worker->settings->queue_timeout_ms;
+    TAILQ_INSERT_TAIL(&pool->waiters, waiter, link);
+    pool_serve_soon(pool);
+}
+
+void pool_stop_waiting(struct pool_waiter *waiter)
+{
+    if (!waiter->pool)
+        return;
+    TAILQ_REMOVE(&waiter->pool->waiters, waiter, link);
+    waiter->pool = NULL;
+}
+
+/* --- from lanes --- */
+
+void pool_lane_ready(struct pool *pool, struct lane *lane)
+{
+    if (!pool->proven || pool->failures)
+        log_write(LOG_INFO, "backend up", LOG_TEXT("backend", pool->worker->settings->backend->name),
+                  LOG_NUM("db", pool->key.db), LOG_NUM("resp", pool->key.resp), LOG_NUM("lane", lane->serial));
+    pool->failures = 0;
+    pool->retry_ms = 0;
+    pool->proven = true;
+    pool->proven_ms = loop_now_ms(&pool->worker->loop);
+    pool->refusal[0] = 0;
+    if (lane->role == LANE_PINNED) {
+        pool->n_opening--;
+        lane->used_ms = pool->proven_ms;
+        move_lane(pool, lane, LANE_IDLE);
+    }
+    pool_serve(pool);
+}
+
+static uint64_t backoff_ms(struct pool *pool)
+{
+    unsigned doublings = pool->failures < 8 ? pool->failures : 8;
+    uint64_t most = (uint64_t)BACKOFF_FIRST_MS << doublings;
+
+    if (most > BACKOFF_MAX_MS)
+        most = BACKOFF_MAX_MS;
+    /* Full jitter, so that many proxies do not come back in step. The first attempt after a loss is at once. */
+    return pool->failures == 1 ? 0 : worker_random(pool->worker) % (most + 1);
+}
+
+static void note_failure(struct pool *pool, const char *reason)
+{
+    pool->failures++;
+    pool->retry_ms = loop_now_ms(&pool->worker->loop) + backoff_ms(pool);
+    backend_ask_resolve(pool->worker->settings->backend);
+    if (pool->failures == 2)
+        log_write(LOG_WARN, "backend down", LOG_TEXT("backend", pool->worker->settings->backend->name),
+                  LOG_TEXT("url", pool->worker->settings->backend->redacted), LOG_TEXT("reason", reason));
+}
+
+void pool_lane_lost(struct pool *pool, struct lane *lane, bool was_ready, const char *reason)
+{
+    bool opening_pin = !was_ready && lane->role == LANE_PINNED;
+
+    if (opening_pin)
+        pool->n_opening--;
+    if (!was_ready)
+        note_failure(pool, reason);
+    else
+        script_cache_new_epoch(pool->worker->scripts);
+    if (lane->role != LANE_SHARED)
+        drop_lane(pool, lane);
+    pool_serve_soon(pool);
+}
+
+void pool_refused(struct pool *pool, const char *text, enum pool_refusal refusal)
+{
+    struct pool_waiter *waiter, *next;
+
+    snprintf(pool->refusal, sizeof(pool->refusal), "%s", text);
+    pool->proven = false;
+    log_write(LOG_WARN, "backend refuses the login", LOG_TEXT("backend", pool->worker->settings->backend->name),
+              LOG_TEXT("step", refusal == POOL_BAD_LOGIN ? "auth" : "hello or select"), LOG_NUM("db", pool->key.db),
+              LOG_NUM("resp", pool->key.resp), LOG_TEXT("reply", text));
+    for (waiter = TAILQ_FIRST(&pool->waiters); waiter; waiter = next) {
+        next = TAILQ_NEXT(waiter, link);
+        if (!waiter->wants_pin)
+            finish_waiter(waiter, POOL_REFUSED);
+    }
+    worker_login_refused(pool->worker, pool, refusal);
+}
+
+/* --- time --- */
+
+static void fail_late_openings(struct lane_list *list, uint64_t now_ms)
+{
+    struct lane *lane, *next;
+
+    for (lane = TAILQ_FIRST(list); lane; lane = next) {
+        next = TAILQ_NEXT(lane, link);
+        if (lane->state == LANE_OPENING && now_ms >= lane->opening_until_ms)
+            lane_fail(lane, lane->conn.connecting ? "connect timed out" : "login timed out");
+    }
+}
+
+static void expire_waiters(struct pool *pool, uint64_t now_ms)
+{
+    struct pool_waiter *waiter, *next;
+    bool full = worker_lanes(pool->worker) >= pool->worker->settings->max_connections;
+
+    for (waiter = TAILQ_FIRST(&pool->waiters); waiter; waiter = next) {
+        next = TAILQ_NEXT(waiter, link);
+        /* While the first attempt is under way nobody knows whether the backend is away. */
+        if (now_ms >= waiter->until_ms && (pool->failures || full))
+            finish_waiter(waiter, waiter->wants_pin && full ? POOL_FULL : POOL_UNAVAILABLE);
+    }
+}
+
+bool pool_tick(struct pool *pool, uint64_t now_ms)
+{
+    const struct settings *settings = pool->worker->settings;
+    struct lane *lane, *next;
+    bool again = false;
+
+    fail_late_openings(&pool->shared, now_ms);
+    fail_late_openings(&pool->busy, now_ms);
+    for (lane = TAILQ_FIRST(&pool->shared); lane; lane = next) {
+        next = TAILQ_NEXT(lane, link);
+        if (lane->state != LANE_READY && pool->failures)
+            lane_expire_unsent(lane, now_ms, settings->queue_timeout_ms);
+        if (lane->state == LANE_READY && settings->command_timeout_ms)
+            lane_expire_sent(lane, now_ms, settings->command_timeout_ms);
+        if (request_count(&lane->queue) && lane->state == LANE_CLOSED)
+            open_if_due(pool, lane);
+        again |= lane->state == LANE_OPENING ||
+                 (request_count(&lane->queue) && (lane->state == LANE_CLOSED || settings->command_timeout_ms));
+    }
+    expire_waiters(pool, now_ms);
+    pool_serve(pool);
+    return again || pool->n_opening || !TAILQ_EMPTY(&pool->waiters);
+}
+
+static bool is_unused(const struct lane *lane, const struct settings *settings, uint64_t now_ms)
+{
+    return settings->lane_idle_timeout_ms && now_ms - lane->used_ms > settings->lane_idle_timeout_ms;
+}
+
+bool pool_tidy(struct pool *pool, uint64_t now_ms)
+{
+    const struct settings *settings = pool->worker->settings;
+    struct lane *lane, *next;
+
+    for (lane = TAILQ_FIRST(&pool->idle); lane; lane = next) {
+        next = TAILQ_NEXT(lane, link);
+        if (is_unused(lane, settings, now_ms))
+            drop_lane(pool, lane);
+    }
+    if (pool->n_clients || pool == pool->worker->home || !TAILQ_EMPTY(&pool->waiters))
+        return false;
+    for (lane = TAILQ_FIRST(&pool->shared); lane; lane = next) {
+        next = TAILQ_NEXT(lane, link);
+        if (!request_count(&lane->queue) && lane->state != LANE_OPENING && is_unused(lane, settings, now_ms))
+            drop_lane(pool, lane);
+    }
+    if (pool->n_lanes || pool->serve_due)
+        return false; /* it may still be in the loop's list */
+    pool_free(pool);
+    return true;
+}
+
+static void drop_all(struct pool *pool, struct lane_list *list)
+{
+    while (!TAILQ_EMPTY(list))
+        drop_lane(pool, TAILQ_FIRST(list));
+}
+
+void pool_free(struct pool *pool)
+{
+    drop_all(pool, &pool->shared);
+    drop_all(pool, &pool->idle);
+    drop_all(pool, &pool->busy);
+    LIST_REMOVE(pool, link);
+    hello_finish(&pool->hello);
+    free(pool->key.user);
+    free_secret(pool->key.password);
+    free(pool);
+}

@@ -1,0 +1,76 @@
+#include "proxy/flow/tour.h"
+
+#include <stdlib.h>
+
+#include "proxy/flow/client.h"
+#include "proxy/net/log.h"
+
+struct tour *tour_new(bool (*visit)(struct tour *, struct worker *))
+{
+    struct tour *tour = calloc(1, sizeof(*tour));
+
+    if (!tour) {
+        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*tour)));
+        abort();
+    }
+    tour->visit = visit;
+    return tour;
+}
+
+void tour_free(struct tour *tour)
+{
+    if (!tour)
+        return;
+    free(tour->filter.ids);
+    free(tour->text);
+    free(tour);
+}
+
+void tour_forget(struct client *client)
+{
+    tour_free(client->tour);
+    client->tour = NULL;
+}
+
+static void come_home(struct worker *worker, struct errand *errand)
+{
+    struct tour *tour = (struct tour *)((char *)errand - offsetof(struct tour, errand));
+    struct client *client;
+
+    TAILQ_FOREACH(client, &worker->clients, link)
+    if (client->id == tour->client_id)
+        break;
+    if (!client || client->gate != GATE_ERRAND) {
+        tour_free(tour);
+        return;
+    }
+    client->tour = tour;
+    client_open_gate(client);
+}
+
+static void travel(struct worker *worker, struct errand *errand)
+{
+    struct tour *tour = (struct tour *)((char *)errand - offsetof(struct tour, errand));
+
+    tour->at = worker;
+    if (tour->visit(tour, worker))
+        tour_go_on(tour);
+}
+
+void tour_go_on(struct tour *tour)
+{
+    struct crew *crew = tour->home->crew;
+    bool more = ++tour->next < crew->count;
+
+    tour->errand.run = more ? travel : come_home;
+    worker_post(more ? &crew->workers[tour->next] : tour->home, &tour->errand);
+}
+
+void tour_start(struct client *client, struct tour *tour)
+{
+    tour->home = client->worker;
+    tour->client_id = client->id;
+    tour->errand.run = travel;
+    client_shut(client, GATE_ERRAND);
+    worker_post(&client->worker->crew->workers[0], &tour->errand);
+}

@@ -1,0 +1,312 @@
+#include "proxy/flow/worker.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "proxy/flow/client.h"
+#include "proxy/flow/listener.h"
+#include "proxy/flow/pool.h"
+#include "proxy/flow/script_cache.h"
+#include "proxy/net/log.h"
+
+enum { TICK_US = 10000 };
+
+/* --- clocks --- */
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *worker = arg;
+    uint64_t now_ms = loop_now_ms(&worker->loop);
+    struct pool *pool;
+
+    (void)fd, (void)what;
+    worker->tick_armed = false;
+    LIST_FOREACH(pool, &worker->pools, link)
+    if (pool_tick(pool, now_ms))
+        worker_want_tick(worker);
+    clients_tick(worker, now_ms);
+}
+
+void worker_want_tick(struct worker *worker)
+{
+    struct timeval in = {.tv_usec = TICK_US};
+
+    if (worker->tick_armed)
+        return;
+    worker->tick_armed = true;
+    event_add(worker->tick, &in);
+}
+
+static void end_drain(struct worker *worker)
+{
+    if (!worker->draining || worker->loop.stop)
+        return;
+    if (!TAILQ_EMPTY(&worker->clients) && loop_now_ms(&worker->loop) < worker->drain_until_ms)
+        return;
+    if (!TAILQ_EMPTY(&worker->clients)) {
+        log_write(LOG_WARN, "drain timed out", LOG_NUM("worker", worker->index));
+        atomic_store(&worker->crew->drain_forced, true);
+        clients_close_all(worker, "drain timed out");
+    }
+    worker->loop.stop = true;
+}
+
+static void on_second(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *worker = arg;
+    uint64_t now_ms = loop_now_ms(&worker->loop);
+    struct pool *pool, *next;
+
+    (void)fd, (void)what;
+    for (pool = LIST_FIRST(&worker->pools); pool; pool = next) {
+        next = LIST_NEXT(pool, link);
+        pool_tidy(pool, now_ms);
+    }
+    clients_second(worker, now_ms);
+    listeners_second(worker);
+    end_drain(worker);
+}
+
+/* --- mail --- */
+
+static void on_mail(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *worker = arg;
+    STAILQ_HEAD(, errand) mail;
+    struct errand *errand;
+    uint64_t wakes;
+
+    (void)what;
+    ssize_t n = read(fd, &wakes, sizeof(wakes));
+    (void)n;
+    STAILQ_INIT(&mail);
+    pthread_mutex_lock(&worker->mail_lock);
+    STAILQ_CONCAT(&mail, &worker->mailbox);
+    pthread_mutex_unlock(&worker->mail_lock);
+    while ((errand = STAILQ_FIRST(&mail))) {
+        STAILQ_REMOVE_HEAD(&mail, link);
+        errand->run(worker, errand);
+    }
+}
+
+void worker_post(struct worker *worker, struct errand *errand)
+{
+    uint64_t one = 1;
+
+    pthread_mutex_lock(&worker->mail_lock);
+    STAILQ_INSERT_TAIL(&worker->mailbox, errand, link);
+    pthread_mutex_unlock(&worker->mail_lock);
+    ssize_t n = write(worker->mail_fd, &one, sizeof(one));
+    (void)n; /* a full counter wakes as well */
+}
+
+/* --- life --- */
+
+static bool worker_init(struct worker *worker, struct crew *crew, unsigned index)
+{
+    struct timeval second = {.tv_sec = 1};
+
+    worker->crew = crew;
+    worker->settings = crew->settings;
+    worker->index = index;
+    LIST_INIT(&worker->pools);
+    TAILQ_INIT(&worker->clients);
+    TAILQ_INIT(&worker->throttling);
+    STAILQ_INIT(&worker->mailbox);
+    pthread_mutex_init(&worker->mail_lock, NULL);
+    if (getrandom(&worker->random_state, sizeof(worker->random_state), 0) < 0 || !worker->random_state)
+        worker->random_state = 88172645463325252U + index;
+    if (!loop_init(&worker->loop))
+        return false;
+    worker->mail_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    worker->tick = event_new(worker->loop.base, -1, 0, on_tick, worker);
+    worker->second = event_new(worker->loop.base, -1, EV_PERSIST, on_second, worker);
+    worker->mail = event_new(worker->loop.base, worker->mail_fd, EV_READ | EV_PERSIST, on_mail, worker);
+    if (worker->mail_fd < 0 || !worker->tick || !worker->second || !worker->mail)
+        return false;
+    event_add(worker->second, &second);
+    event_add(worker->mail, NULL);
+    worker->scripts = script_cache_new(worker->settings->script_cache);
+    worker->home = auth_first_pool(worker);
+    return true;
+}
+
+static void worker_finish(struct worker *worker)
+{
+    struct errand *errand;
+
+    listeners_close(worker);
+    clients_close_all(worker, "shutdown");
+    while (!LIST_EMPTY(&worker->pools))
+        pool_free(LIST_FIRST(&worker->pools));
+    while ((errand = STAILQ_FIRST(&worker->mailbox))) {
+        STAILQ_REMOVE_HEAD(&worker->mailbox, link);
+        errand->run(worker, errand);
+    }
+    script_cache_free(worker->scripts);
+    event_free(worker->tick);
+    event_free(worker->second);
+    event_free(worker->mail);
+    close(worker->mail_fd);
+    pthread_mutex_destroy(&worker->mail_lock);
+    loop_finish(&worker->loop);
+}
+
+unsigned worker_lanes(const struct worker *worker)
+{
+    return worker->n_lanes;
+}
+
+/* xorshift64: only jitter hangs on it. */
+uint64_t worker_random(struct worker *worker)
+{
+    uint64_t x = worker->random_state;
+
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return worker->random_state = x;
+}
+
+void worker_login_refused(struct worker *worker, struct pool *pool, enum pool_refusal refusal)
+{
+    if (refusal == POOL_BAD_LOGIN && worker->settings->auth == AUTH_BACKEND)
+        clients_leave_pool(worker, pool, "the backend does not accept its login any more");
+}
+
+void worker_client_gone(struct worker *worker)
+{
+    if (worker->draining && TAILQ_EMPTY(&worker->clients))
+        worker->loop.stop = true;
+}
+
+/* --- the crew --- */
+
+static bool open_listeners(struct crew *crew)
+{
+    const struct settings *settings = crew->settings;
+
+    for (unsigned i = 0; i < crew->count; i++) {
+        struct worker *worker = &crew->workers[i];
+        if (settings->unix_socket[0] && i > 0 && !listener_share(worker, crew->workers[0].listeners))
+            return false;
+        if (settings->unix_socket[0] && i == 0 &&
+            !listener_open_unix(worker, settings->unix_socket, settings->unix_socket_mode))
+            return false;
+        if (i == 0 && !settings->listen_address[0])
+            continue;
+        if (settings->listen_address[0] && !listener_open_tcp(worker, settings->listen_address))
+            return false;
+    }
+    return true;
+}
+
+bool crew_init(struct crew *crew, const struct settings *settings)
+{
+    memset(crew, 0, sizeof(*crew));
+    crew->settings = settings;
+    crew->workers = calloc(settings->workers, sizeof(*crew->workers));
+    crew->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!crew->workers || crew->done_fd < 0)
+        return false;
+    for (; crew->count < settings->workers; crew->count++)
+        if (!worker_init(&crew->workers[crew->count], crew, crew->count))
+            return false;
+    return open_listeners(crew);
+}
+
+static void *run(void *arg)
+{
+    struct worker *worker = arg;
+    uint64_t one = 1;
+
+    /* The first client shall not wait for a login, and the log shall say early whether the backend is there. */
+    pool_shared_lane(worker->home);
+    loop_run(&worker->loop);
+    if (atomic_fetch_sub(&worker->crew->working, 1) == 1) {
+        ssize_t n = write(worker->crew->done_fd, &one, sizeof(one));
+        (void)n;
+    }
+    return NULL;
+}
+
+bool crew_start(struct crew *crew)
+{
+    atomic_store(&crew->working, crew->count);
+    for (unsigned i = 0; i < crew->count; i++) {
+        listeners_start(&crew->workers[i]);
+        if (pthread_create(&crew->workers[i].thread, NULL, run, &crew->workers[i]))
+            return false;
+    }
+    return true;
+}
+
+struct drain_order {
+    struct errand errand;
+    bool now;
+};
+
+static void drain(struct worker *worker, struct errand *errand)
+{
+    struct drain_order *order = (struct drain_order *)errand;
+    uint64_t timeout_ms = order->now ? 0 : worker->settings->drain_timeout_ms;
+
+    free(order);
+    listeners_close(worker);
+    if (!worker->draining || !timeout_ms)
+        worker->drain_until_ms = loop_now_ms(&worker->loop) + timeout_ms;
+    worker->draining = true;
+    clients_drain(worker);
+    end_drain(worker);
+}
+
+void crew_drain(struct crew *crew, bool now)
+{
+    for (unsigned i = 0; i < crew->count; i++) {
+        struct drain_order *order = calloc(1, sizeof(*order));
+        if (!order)
+            continue;
+        order->errand.run = drain;
+        order->now = now;
+        worker_post(&crew->workers[i], &order->errand);
+    }
+}
+
+static void log_ledger(const struct crew *crew)
+{
+    uint64_t total[8] = {0};
+
+    for (unsigned i = 0; i < crew->count; i++) {
+        const struct counters *counters = &crew->workers[i].counters;
+        unsigned n = 0;
+#define X(name, help) total[n++] += atomic_load(&counters->name);
+        COUNTERS_LEDGER(X)
+#undef X
+    }
+    unsigned n = 0;
+    struct log_field fields[9];
+#define X(name, help)                                                                                                  \
+    fields[n] = LOG_NUM(#name, total[n]);                                                                              \
+    n++;
+    COUNTERS_LEDGER(X)
+#undef X
+    fields[n] = LOG_END;
+    log_fields(LOG_INFO, "ledger", fields);
+}
+
+void crew_finish(struct crew *crew)
+{
+    for (unsigned i = 0; i < crew->count; i++)
+        if (crew->workers[i].thread)
+            pthread_join(crew->workers[i].thread, NULL);
+    for (unsigned i = 0; i < crew->count; i++)
+        worker_finish(&crew->workers[i]);
+    log_ledger(crew);
+    close(crew->done_fd);
+    free(crew->workers);
+}

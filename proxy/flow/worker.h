@@ -1,0 +1,91 @@
+/*
+ * A worker: one thread with its loop, listeners, clients and lanes. Workers share nothing but the settings and two
+ * atomic counts; what must cross (CLIENT LIST, KILL, UNBLOCK over all clients) travels as an errand through their
+ * mailboxes.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "proxy/flow/settings.h"
+#include "proxy/health/backend.h"
+#include "proxy/net/loop.h"
+#include "proxy/watch/counters.h"
+
+struct client;
+struct event;
+struct listener;
+struct pool;
+struct script_cache;
+struct worker;
+
+enum pool_refusal;
+
+/* All workers of the process: made by main before the threads start. */
+struct crew {
+    const struct settings *settings;
+    struct worker *workers;
+    unsigned count;
+    atomic_uint clients;          /* open client connections; written by all workers, at accept and close only */
+    _Atomic uint64_t next_client; /* the last client id given; written by all workers, at accept only */
+    atomic_uint working;          /* workers that have not ended; each writes it once */
+    int done_fd;                  /* eventfd that the last worker to end writes */
+    atomic_bool drain_forced;     /* some worker had to cut off clients */
+};
+
+/* Something to be done on a worker's thread. */
+struct errand {
+    STAILQ_ENTRY(errand) link;
+    void (*run)(struct worker *, struct errand *);
+};
+
+struct worker {
+    struct loop loop;
+    const struct settings *settings;
+    struct crew *crew;
+    unsigned index;
+    struct counters counters;
+    LIST_HEAD(, pool) pools;
+    struct pool *home; /* the pool of a client that has not asked for anything else, RESP2 */
+    unsigned n_lanes;
+    uint64_t lane_serial;
+    TAILQ_HEAD(, client) clients;
+    TAILQ_HEAD(, client) throttling; /* clients that hold up a lane because they do not read */
+    struct listener *listeners;      /* linked list */
+    struct script_cache *scripts;
+    struct event *tick, *second, *mail;
+    bool tick_armed;
+    bool draining;
+    uint64_t drain_until_ms;
+    uint64_t random_state;
+    pthread_t thread;
+    pthread_mutex_t mail_lock; /* guards the list, for the moment of a link or unlink */
+    STAILQ_HEAD(, errand) mailbox;
+    int mail_fd;
+};
+
+/* Makes the workers and their listeners. False after logging what went wrong. */
+bool crew_init(struct crew *crew, const struct settings *settings);
+bool crew_start(struct crew *crew);
+/* Drains all workers; with `now`, cuts off everybody at once. Any thread. */
+void crew_drain(struct crew *crew, bool now);
+/* Waits for the threads, logs the ledger, frees. */
+void crew_finish(struct crew *crew);
+
+/* Runs `errand` on the worker's thread. Any thread; the errand belongs to the receiver. */
+void worker_post(struct worker *worker, struct errand *errand);
+
+/* Asks for a call of the fine-grained clock (10 ms); it goes on as long as somebody has deadlines. */
+void worker_want_tick(struct worker *worker);
+
+unsigned worker_lanes(const struct worker *worker);
+uint64_t worker_random(struct worker *worker);
+
+/* The backend refused the key of `pool`: its clients cannot go on. */
+void worker_login_refused(struct worker *worker, struct pool *pool, enum pool_refusal refusal);
+/* A client is gone: a draining worker may be done. */
+void worker_client_gone(struct worker *worker);

@@ -1,0 +1,48 @@
+/* respgate: a proxy sidecar in front of Redis. This file only finds the subcommand. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/cli/cli.h"
+
+static const struct {
+    const char *name;
+    int allowed;
+    int (*run)(const struct cli_options *);
+} subcommands[] = {
+    {"run", CLI_CONF, cli_run},
+    {"config", CLI_CONF | CLI_JSON | CLI_ORIGINS | CLI_EXAMPLE, cli_config},
+    {"version", 0, cli_version},
+};
+
+static int run_subcommand(size_t i, int argc, char **argv)
+{
+    struct cli_options options;
+    int code = EXIT_BAD_USAGE;
+
+    if (!cli_parse(&options, argc, argv, subcommands[i].allowed)) {
+        code = EXIT_BAD_USAGE;
+    } else if (options.help) {
+        cli_usage(true);
+        code = EXIT_FINE;
+    } else {
+        code = subcommands[i].run(&options);
+    }
+    free(options.sets);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
+        cli_usage(true);
+        return EXIT_FINE;
+    }
+    for (size_t i = 0; argc > 1 && i < sizeof(subcommands) / sizeof(subcommands[0]); i++)
+        if (!strcmp(argv[1], subcommands[i].name))
+            return run_subcommand(i, argc - 2, argv + 2);
+    if (argc > 1)
+        fprintf(stderr, "respgate: no such subcommand: %s\n", argv[1]);
+    cli_usage(false);
+    return EXIT_BAD_USAGE;
+}

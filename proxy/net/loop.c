@@ -1,0 +1,99 @@
+#include "proxy/net/loop.h"
+
+#include <event2/event.h>
+#include <string.h>
+#include <time.h>
+
+#include "proxy/net/conn.h"
+
+bool loop_init(struct loop *loop)
+{
+    struct event_config *config = event_config_new();
+
+    memset(loop, 0, sizeof(*loop));
+    for (int i = 0; i < LOOP_FLUSH_ORDERS; i++)
+        TAILQ_INIT(&loop->dirty[i]);
+    TAILQ_INIT(&loop->ready);
+    STAILQ_INIT(&loop->deferred);
+    SLIST_INIT(&loop->done);
+    if (!config)
+        return false;
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    loop->base = event_base_new_with_config(config);
+    event_config_free(config);
+    return loop->base;
+}
+
+static void reap(struct loop *loop)
+{
+    struct reapable *object;
+    while ((object = SLIST_FIRST(&loop->done))) {
+        SLIST_REMOVE_HEAD(&loop->done, link);
+        object->free(object);
+    }
+}
+
+void loop_finish(struct loop *loop)
+{
+    reap(loop);
+    event_base_free(loop->base);
+    block_pool_finish(&loop->pool);
+}
+
+uint64_t loop_now_ms(struct loop *loop)
+{
+    if (!loop->now_ms) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        loop->now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    }
+    return loop->now_ms;
+}
+
+void loop_reap(struct loop *loop, struct reapable *object)
+{
+    SLIST_INSERT_HEAD(&loop->done, object, link);
+}
+
+void loop_defer(struct loop *loop, struct deferred *work)
+{
+    STAILQ_INSERT_TAIL(&loop->deferred, work, link);
+}
+
+static void run_deferred(struct loop *loop)
+{
+    struct deferred *work;
+    while ((work = STAILQ_FIRST(&loop->deferred))) {
+        STAILQ_REMOVE_HEAD(&loop->deferred, link);
+        work->run(work);
+    }
+}
+
+static void run_resumed(struct loop *loop)
+{
+    /* Those resumed meanwhile wait for the next turn, so that no connection can keep the loop here. */
+    for (unsigned n = loop->ready_count; n && !TAILQ_EMPTY(&loop->ready); n--)
+        conn_run_resumed(TAILQ_FIRST(&loop->ready));
+}
+
+static void flush_all(struct loop *loop)
+{
+    for (int i = 0; i < LOOP_FLUSH_ORDERS; i++) {
+        struct conn *conn;
+        while ((conn = TAILQ_FIRST(&loop->dirty[i])))
+            conn_flush(conn);
+    }
+}
+
+void loop_run(struct loop *loop)
+{
+    while (!loop->stop) {
+        bool more = loop->ready_count || !STAILQ_EMPTY(&loop->deferred);
+        event_base_loop(loop->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0));
+        run_deferred(loop);
+        run_resumed(loop);
+        flush_all(loop);
+        reap(loop);
+        loop->now_ms = 0;
+    }
+}

@@ -1,0 +1,60 @@
+/*
+ * One thread's event loop, and its turn:
+ *
+ *   wait for readiness ─> all ready callbacks run ─> resumed connections go on ─> flush backends, then clients ─> reap
+ *
+ * Callbacks only queue bytes; every connection that has some is written once at the end of the turn, so writes batch by
+ * themselves and nothing waits for a timer. Only its own thread may touch a loop.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "proxy/net/buf.h"
+
+struct conn;
+struct event_base;
+
+TAILQ_HEAD(conn_list, conn);
+
+/* An object that is done: it stays valid until the turn ends, because callers up the stack may still hold it. */
+struct reapable {
+    SLIST_ENTRY(reapable) link;
+    void (*free)(struct reapable *);
+};
+
+/* Work for a moment when nobody else is on the stack: in this turn, before the flush. */
+struct deferred {
+    STAILQ_ENTRY(deferred) link;
+    void (*run)(struct deferred *);
+};
+
+enum loop_order { LOOP_FLUSH_FIRST, LOOP_FLUSH_LAST, LOOP_FLUSH_ORDERS };
+
+struct loop {
+    struct event_base *base;
+    struct block_pool pool;
+    struct conn_list dirty[LOOP_FLUSH_ORDERS]; /* have bytes to write */
+    struct conn_list ready;                    /* were resumed, to be handed their kept input */
+    unsigned ready_count;
+    STAILQ_HEAD(, deferred) deferred;
+    SLIST_HEAD(, reapable) done;
+    uint64_t now_ms; /* CLOCK_MONOTONIC, read once a turn; 0 = not read yet */
+    bool stop;
+    uint8_t scratch[BLOCK_LARGE]; /* where connections without leftovers read to */
+};
+
+/* False when no event base can be made. */
+bool loop_init(struct loop *loop);
+void loop_finish(struct loop *loop);
+
+/* Turns until loop->stop. */
+void loop_run(struct loop *loop);
+
+/* This turn's time in milliseconds. */
+uint64_t loop_now_ms(struct loop *loop);
+
+void loop_defer(struct loop *loop, struct deferred *work); /* not queued twice: the caller's care */
+void loop_reap(struct loop *loop, struct reapable *object);
