@@ -385,7 +385,7 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
         request_ended(client);
         return;
     }
-    bool handled = request->kind != REQUEST_PLAIN && pin_on_reply(client, lane, request, bytes, len, last);
+    bool handled = request->kind != REQUEST_PLAIN && session_on_reply(client, lane, request, bytes, len, last);
     if (!handled && !request->muted) {
         conn_write(&client->conn, bytes, len);
         if (client->conn.out.len > worker->settings->reply_buffer)
@@ -436,69 +436,4 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
             client_finish(client, "backend lost");
     }
     request_ended(client);
-}
-
-/* --- the worker's clocks --- */
-
-void clients_tick(struct worker *worker, uint64_t now_ms)
-{
-    throttle_tick(worker, now_ms);
-}
-
-static const char *overdue(const struct client *client, uint64_t now_ms)
-{
-    const struct settings *settings = client->worker->settings;
-
-    if (settings->login_timeout_ms && !client->authenticated &&
-        now_ms - client->created_ms > settings->login_timeout_ms)
-        return "login timeout";
-    if (settings->idle_timeout_ms && !client->inflight && !client->pin &&
-        now_ms - client->active_ms > settings->idle_timeout_ms)
-        return "idle timeout";
-    if (client->state == CLIENT_FINISHING && now_ms - client->throttled_ms > settings->slow_client_timeout_ms)
-        return "does not read its last replies";
-    return NULL;
-}
-
-void clients_second(struct worker *worker, uint64_t now_ms)
-{
-    struct client *client, *next;
-
-    for (client = TAILQ_FIRST(&worker->clients); client; client = next) {
-        const char *reason = overdue(client, now_ms);
-        next = TAILQ_NEXT(client, link);
-        if (!reason)
-            continue;
-        if (!client->authenticated)
-            count(worker, clients_login_timeout);
-        client_close(client, reason);
-    }
-}
-
-void clients_drain(struct worker *worker)
-{
-    struct client *client, *next;
-
-    for (client = TAILQ_FIRST(&worker->clients); client; client = next) {
-        next = TAILQ_NEXT(client, link);
-        if (!client->inflight && client->gate == GATE_OPEN && !conn_kept_input(&client->conn))
-            client_finish(client, "draining");
-    }
-}
-
-void clients_close_all(struct worker *worker, const char *reason)
-{
-    while (!TAILQ_EMPTY(&worker->clients))
-        client_close(TAILQ_FIRST(&worker->clients), reason);
-}
-
-void clients_leave_pool(struct worker *worker, struct pool *pool, const char *reason)
-{
-    struct client *client, *next;
-
-    for (client = TAILQ_FIRST(&worker->clients); client; client = next) {
-        next = TAILQ_NEXT(client, link);
-        if (client->pool == pool)
-            client_close(client, reason);
-    }
 }

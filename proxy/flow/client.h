@@ -79,6 +79,11 @@ struct session {
     uint32_t pubsub_total; /* the last count the backend gave for channels and patterns together */
 };
 
+static inline uint64_t session_subscriptions(const struct session *session)
+{
+    return (uint64_t)session->channels + session->patterns + session->shards;
+}
+
 /* Rarely set, so not in the client itself. */
 struct client_names {
     char *name, *lib_name, *lib_version, *user;
@@ -164,6 +169,8 @@ struct request *client_send(struct client *client, struct lane *lane, enum reque
 void client_move_to_pool(struct client *client, struct pool *pool);
 void client_leave_lane(struct client *client);
 
+/* --- clients.c --- */
+
 /* For the worker's clocks. */
 void clients_tick(struct worker *worker, uint64_t now_ms);
 void clients_second(struct worker *worker, uint64_t now_ms);
@@ -194,14 +201,20 @@ bool pin_has_state(const struct client *client); /* and would be lost without it
 void pin_release_if_free(struct client *client);
 /* Lets go of the pin whatever state it has. */
 void pin_drop(struct client *client);
-size_t pin_dispatch(struct client *client, const struct call *call);
 size_t pin_start(struct client *client, const struct call *call);
 size_t pin_wait_command(struct client *client, const struct call *call);
 /* From now on replies are copied, not parsed. */
 void pin_become_tunnel(struct client *client);
-/* What a reply on the pin means; true when the reply was dealt with and must not be passed on. */
-bool pin_on_reply(struct client *client, struct lane *lane, struct request *request, const uint8_t *bytes, size_t len,
-                  bool last);
+/* Sends a command after which nothing can be taken until its reply is known. */
+size_t pin_send_and_wait(struct client *client, const struct call *call, enum request_kind kind);
+bool pin_is_subscribing(const struct command *row);
+
+/* --- session_dispatch.c, session_reply.c --- */
+
+size_t session_dispatch(struct client *client, const struct call *call);
+/* What a reply means; true when the reply was dealt with and must not be passed on. */
+bool session_on_reply(struct client *client, struct lane *lane, struct request *request, const uint8_t *bytes,
+                      size_t len, bool last);
 extern const struct lane_holder_ops client_holder_ops;
 
 /* --- burst.c --- */

@@ -222,7 +222,7 @@ static size_t dispatch_call(struct client *client, const struct call *call)
     if (row->id == CMD_RESET && call->argc == 1)
         return local_reset(client, call);
     if (client->pin && pin_has_state(client))
-        return pin_dispatch(client, call);
+        return session_dispatch(client, call);
     if (client->worker->settings->refused[row->index])
         return dispatch_refused(client, call);
     return dispatch_by_class(client, call);
