@@ -52,10 +52,10 @@ static struct span cut(struct span *whole, const char *stops)
 
 static int hex(char c)
 {
-    static const char digits[] = "0123456789abcdef";
-    const char *at = memchr(digits, c | 0x20, 16);
-    bool letter_or_digit = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
-    return at && letter_or_digit ? (int)(at - digits) : -1;
+    static const char digits[] = "0123456789abcdefABCDEF";
+    const char *at = memchr(digits, c, sizeof digits - 1);
+    int place = at ? (int)(at - digits) : -1;
+    return place < 16 ? place : place - 6;
 }
 
 static const char *decode(struct span in, char **out)

@@ -1,5 +1,7 @@
 /* Layers and their origins, and every mistake told at once with its place. */
 #include "conf_case.h"
+#include <signal.h>
+#include <sys/wait.h>
 
 static void test_defaults(void **state)
 {
@@ -90,6 +92,59 @@ static void test_names_in_order(void **state)
     assert_int_equal(conf_number(conf, "backend", "b", "connections"), 2);
     assert_int_equal(conf_number(conf, "backend", "default", "connections"), 3);
     conf_free(conf);
+}
+
+/* Asking for what the table does not have, or by the wrong type, ends the process instead of giving a guess. */
+static bool ends(const struct conf *conf, bool as_number, const char *section, const char *name, const char *key)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        fclose(stderr);
+        if (as_number) {
+            conf_number(conf, section, name, key);
+        } else {
+            conf_string(conf, section, name, key);
+        }
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void test_misuse(void **state)
+{
+    (void)state;
+    struct conf *conf = good("[user a]\npassword = x\n" BACKEND, NULL, "listen.auth=password");
+    assert_true(ends(conf, true, "liste", NULL, "workers"));
+    assert_true(ends(conf, true, "listen", NULL, "worker"));
+    assert_true(ends(conf, true, "listen", "a", "workers"));
+    assert_true(ends(conf, true, "backend", NULL, "connections"));
+    assert_true(ends(conf, true, "backend", "b", "connections"));
+    static const char *const texts[] = {"address", "unix_socket", "password", "refuse_commands"};
+    static const char *const numbers[] = {"workers", "max_bulk", "login_timeout"};
+    static const char *const both[] = {"auth", "unix_socket_mode"};
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        assert_true(ends(conf, true, "listen", NULL, texts[i]) && !ends(conf, false, "listen", NULL, texts[i]));
+    }
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        assert_true(!ends(conf, true, "listen", NULL, numbers[i]) && ends(conf, false, "listen", NULL, numbers[i]));
+    }
+    for (size_t i = 0; i < COUNT(both); i++) {
+        assert_true(!ends(conf, true, "listen", NULL, both[i]) && !ends(conf, false, "listen", NULL, both[i]));
+    }
+    assert_true(ends(conf, true, "backend", "a", "url") && !ends(conf, false, "backend", "a", "url"));
+    conf_free(conf);
+}
+
+static void test_section_twice(void **state)
+{
+    (void)state;
+    wrong("[log]\n" BACKEND "[log]\nlevel = info\n[backend a]\nconnections = 2\n", NULL, NULL,
+          "t.ini:4: [log]: this section stands at line 1 already\n"
+          "t.ini:6: [backend a]: this section stands at line 2 already");
 }
 
 /* Nothing is applied, everything is told. */
@@ -261,7 +316,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),          cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_names_in_order),    cmocka_unit_test(test_all_at_once),
+        cmocka_unit_test(test_names_in_order),    cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_section_twice),     cmocka_unit_test(test_all_at_once),
         cmocka_unit_test(test_backend_needed),    cmocka_unit_test(test_many_mistakes),
         cmocka_unit_test(test_too_many_sections), cmocka_unit_test(test_file_missing),
         cmocka_unit_test(test_file_too_large),

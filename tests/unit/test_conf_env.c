@@ -47,6 +47,26 @@ static void test_ambiguous_variables(void **state)
           "env RESPGATE_BACKEND_URL: backend.default.url: set twice, first by env RESPGATE_BACKEND_URL");
 }
 
+/* A variable's name is judged to its last byte. */
+static void test_unknown_variables(void **state)
+{
+    (void)state;
+    wrong(BACKEND,
+          "RESPGATE_BACKEND_foo_URL=redis://h\nRESPGATE_LOGXLEVEL=info\nRESPGATE_BACKEND_A_SOMETHING=1\n"
+          "RESPGATE_LOG_LEVELS=info\nRESPGATE_LOG=info\nRESPGATE_BACKEND_A.B_URL=redis://h\nRESPGATE_LOG_LEVEL_X=1",
+          NULL,
+          "env RESPGATE_BACKEND_foo_URL: unknown variable\n"
+          "env RESPGATE_LOGXLEVEL: unknown variable, did you mean RESPGATE_LOG_LEVEL\n"
+          "env RESPGATE_BACKEND_A_SOMETHING: unknown variable\n"
+          "env RESPGATE_LOG_LEVELS: unknown variable, did you mean RESPGATE_LOG_LEVEL\n"
+          "env RESPGATE_LOG: unknown variable\n"
+          "env RESPGATE_BACKEND_A.B_URL: unknown variable\n"
+          "env RESPGATE_LOG_LEVEL_X: unknown variable, did you mean RESPGATE_LOG_LEVEL");
+    struct conf *conf = good(NULL, "RESPGATE_BACKEND_A0_Z_9_URL=redis://h", NULL);
+    assert_string_equal(conf_name_at(conf, "backend", 0), "a0-z-9");
+    conf_free(conf);
+}
+
 static void test_foreign_variables(void **state)
 {
     (void)state;
@@ -75,6 +95,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_backend_identity),
         cmocka_unit_test(test_ambiguous_variables),
+        cmocka_unit_test(test_unknown_variables),
         cmocka_unit_test(test_foreign_variables),
     };
     int failed = conf_case_enter() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;

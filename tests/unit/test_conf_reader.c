@@ -91,6 +91,8 @@ static void test_accepted(void **state)
         {"a=b\r\n\r\nc=d\r\n", "a=b@1 c=d@3 ", 0},
         {"\xef\xbb\xbf[a]\nb=c\n", "[a]1 b=c@2 ", 0},
         {"\xef\xbb\xbf", "", 0},
+        {"a=\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\n",
+         "a=\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf@1 ", 0},
         {"a=\xc3\xa9\xe2\x82\xac\xf0\x9f\x99\x82\n", "a=\xc3\xa9\xe2\x82\xac\xf0\x9f\x99\x82@1 ", 0},
     };
     expect(samples, COUNT(samples));
@@ -136,6 +138,11 @@ static void test_refused(void **state)
         {"a=\xed\xa0\x80\n", "!1:the line is not UTF-8 ", 0},
         {"a=\xf4\x90\x80\x80\n", "!1:the line is not UTF-8 ", 0},
         {"a=\xe2\x82\n", "!1:the line is not UTF-8 ", 0},
+        {"a=\xe2\x82x\n", "!1:the line is not UTF-8 ", 0},
+        {"a=\xc3(\n", "!1:the line is not UTF-8 ", 0},
+        {"a=\xf0\x9f\x99\xc0\n", "!1:the line is not UTF-8 ", 0},
+        {"a=\x80\n", "!1:the line is not UTF-8 ", 0},
+        {"a=\xf5\x80\x80\x80\n", "!1:the line is not UTF-8 ", 0},
         {"\n\xef\xbb\xbf[a]\n", "!2:the line has neither '=' nor ':' ", 0},
     };
     expect(samples, COUNT(samples));

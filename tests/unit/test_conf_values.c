@@ -1,4 +1,5 @@
 /* Values: what each type takes, with which words it refuses the rest, and rules between values. */
+#include "conf/text.h"
 #include "conf/value.h"
 #include "conf_case.h"
 
@@ -74,6 +75,12 @@ static void test_values(void **state)
          "--set: listen.slow_client_timeout: \"0\" is not a duration from 1ms to 24h (with ms s m h)"},
         {"listen.unix_socket_mode=0888",
          "--set: listen.unix_socket_mode: \"0888\" is not permissions in octal, 0000 to 0777"},
+        {"listen.unix_socket_mode=0708",
+         "--set: listen.unix_socket_mode: \"0708\" is not permissions in octal, 0000 to 0777"},
+        {"listen.refuse_commands=default get",
+         "--set: listen.refuse_commands: \"default get\" is not one of default|none "
+         "alone, or names separated by blanks"},
+        {"listen.oddressxx=1", "--set: listen.oddressxx: unknown key"},
         {"listen.unix_socket_mode=1777",
          "--set: listen.unix_socket_mode: \"1777\" is not permissions in octal, 0000 to 0777"},
         {"listen.unix_socket_mode=60",
@@ -111,12 +118,13 @@ static void test_texts_taken(void **state)
 {
     (void)state;
     struct conf *conf = good(
-        "[listen]\naddress =\nunix_socket = /run/r s.sock\nrefuse_commands = KEYS client|kill  ft.search\n" BACKEND,
+        "[listen]\naddress =\nunix_socket = /run/r s.sock\nrefuse_commands = KEYS client|kill  ft.search x\n" BACKEND,
         NULL, NULL);
     assert_string_equal(conf_string(conf, "listen", NULL, "address"), "");
     assert_string_equal(conf_string(conf, "listen", NULL, "unix_socket"), "/run/r s.sock");
-    assert_string_equal(conf_string(conf, "listen", NULL, "refuse_commands"), "KEYS client|kill  ft.search");
+    assert_string_equal(conf_string(conf, "listen", NULL, "refuse_commands"), "KEYS client|kill  ft.search x");
     conf_free(conf);
+    conf_free(good(BACKEND, NULL, "listen.refuse_commands= get "));
     char path[200] = "listen.unix_socket=/";
     memset(path + strlen(path), 'x', 106);
     conf_free(good(BACKEND, NULL, path));
@@ -195,6 +203,41 @@ static void test_bool(void **state)
     assert_false(value_parse(&option, "", &number, why));
 }
 
+/* What "did you mean" goes by: letters that must be changed, added or taken away; 3 stands for all that is farther. */
+static void test_distance(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        unsigned want;
+    } cases[] = {
+        {"", "", 0},
+        {"url", "url", 0},
+        {"url", "URL", 0},
+        {"url", "ur", 1},
+        {"url", "uurl", 1},
+        {"url", "uri", 1},
+        {"url", "rul", 2},
+        {"url", "u", 2},
+        {"url", "xurlx", 2},
+        {"url", "abc", 3},
+        {"url", "xurly1", 3},
+        {"level", "elvel", 2},
+        {"address", "oddressxx", 3},
+        {"abcd", "bcda", 2},
+        {"abcdef", "defabc", 3},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_int_equal(text_distance(cases[i].a, cases[i].b), cases[i].want);
+        assert_int_equal(text_distance(cases[i].b, cases[i].a), cases[i].want);
+    }
+    char most[66];
+    memset(most, 'a', 65);
+    most[65] = '\0';
+    assert_int_equal(text_distance(most, most), 3);
+    assert_int_equal(text_distance(most + 1, most + 1), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_rules_between_values),
         cmocka_unit_test(test_format_reads_back),
         cmocka_unit_test(test_bool),
+        cmocka_unit_test(test_distance),
     };
     int failed = conf_case_enter() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
     return conf_case_leave(NULL, 0) ? failed : 1;
