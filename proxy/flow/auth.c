@@ -220,7 +220,7 @@ size_t auth_select(struct client *client, const struct call *call)
     if (!arg_number(call->sub, call->sub_len, &db))
         return answer(client, call, reply_text_not_integer);
     if (db < 0 || db > INT32_MAX)
-        return answer(client, call, db < INT32_MIN || db > INT32_MAX ? reply_text_not_integer : reply_text_bad_db);
+        return answer(client, call, db < INT32_MIN || db > INT32_MAX ? reply_text_not_int32 : reply_text_bad_db);
     if ((unsigned)db == key.db)
         return answer(client, call, NULL);
     key.db = (unsigned)db;
@@ -252,7 +252,7 @@ static const char *read_hello(const struct client *client, const struct call *ca
     if (call->argc == 1)
         return NULL;
     if (!arg_number(call->sub, call->sub_len, &version))
-        return "ERR Protocol version is not an integer or out of range";
+        return reply_text_bad_protover;
     if (version != 2 && version != 3)
         return reply_text_noproto;
     hello->resp = (unsigned)version;

@@ -164,7 +164,7 @@ static size_t send_tracking(struct client *client, const struct call *call)
 
     if (on && call_arg(call, 2, &arg, &len) && arg_is(arg, len, "OFF"))
         on = false;
-    return send_and_wait(client, call, on ? REQUEST_TRACKING_ON : REQUEST_TRACKING_OFF);
+    return pin_send_and_wait(client, call, on ? REQUEST_TRACKING_ON : REQUEST_TRACKING_OFF);
 }
 
 /* A command that brought the client its pin, or that has a meaning of its own on a pin. */
