@@ -3,6 +3,7 @@
  *
  *   SIGTERM, SIGINT   drain: stop accepting, finish what is in flight; a second one ends at once
  *   SIGQUIT           end at once
+ *   SIGHUP            said to be ignored
  */
 #include <event2/event.h>
 #include <signal.h>
@@ -48,6 +49,13 @@ static void on_stop(evutil_socket_t signal_number, short what, void *arg)
     crew_drain(&process->crew, now);
 }
 
+static void on_reload(evutil_socket_t signal_number, short what, void *arg)
+{
+    (void)signal_number, (void)what, (void)arg;
+    log_write(LOG_WARN, "signal ignored", LOG_TEXT("signal", "SIGHUP"),
+              LOG_TEXT("reason", "the configuration is read at start only"));
+}
+
 static void on_done(evutil_socket_t fd, short what, void *arg)
 {
     struct process *process = arg;
@@ -59,7 +67,7 @@ static void on_done(evutil_socket_t fd, short what, void *arg)
 static void wait_for_the_end(struct process *process)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGQUIT};
-    struct event *events[4];
+    struct event *events[5];
 
     for (int i = 0; i < 3; i++) {
         events[i] = evsignal_new(process->base, signals[i], on_stop, process);
@@ -67,8 +75,10 @@ static void wait_for_the_end(struct process *process)
     }
     events[3] = event_new(process->base, process->crew.done_fd, EV_READ, on_done, process);
     event_add(events[3], NULL);
+    events[4] = evsignal_new(process->base, SIGHUP, on_reload, process);
+    event_add(events[4], NULL);
     event_base_dispatch(process->base);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         event_free(events[i]);
 }
 

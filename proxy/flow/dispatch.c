@@ -5,6 +5,7 @@
 
 #include "protocol/inline.h"
 #include "proxy/flow/client.h"
+#include "proxy/flow/foreign.h"
 #include "proxy/flow/script_cache.h"
 
 size_t dispatch_refused(struct client *client, const struct call *call)
@@ -163,6 +164,9 @@ static size_t dispatch_pin_class(struct client *client, const struct call *call)
     case CMD_XREADGROUP:
     case CMD_TS_READ:
         return asks_to_block(call) ? dispatch_on_pin(client, call) : dispatch_plain(client, call);
+    case CMD_UNKNOWN:
+        return foreign_may_share(client->worker->foreign, call) ? dispatch_plain(client, call)
+                                                                : dispatch_on_pin(client, call);
     case CMD_WAIT:
     case CMD_WAITAOF:
         return pin_wait_command(client, call);

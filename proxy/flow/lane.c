@@ -11,7 +11,10 @@
 #include "proxy/flow/worker.h"
 #include "proxy/net/log.h"
 
-enum { CONGESTED = 1 << 20 };
+enum {
+    CONGESTED = 1 << 20,
+    TIMEOUTS_TO_GIVE_UP = 5, /* a reply that is later than so many command_timeouts will not come */
+};
 
 /* To whom the reply under way goes; decided at its first bytes. */
 enum target { TO_REQUEST, TO_HOLDER, TO_NOBODY };
@@ -432,6 +435,11 @@ void lane_expire_unsent(struct lane *lane, uint64_t now_ms, uint64_t timeout_ms)
 
 void lane_expire_sent(struct lane *lane, uint64_t now_ms, uint64_t timeout_ms)
 {
+    if (request_count(&lane->queue) &&
+        is_older(request_oldest(&lane->queue), now_ms, TIMEOUTS_TO_GIVE_UP * timeout_ms)) {
+        lane_fail(lane, "no reply for several command timeouts");
+        return;
+    }
     for (uint32_t i = 0; i < request_count(&lane->queue); i++) {
         struct request *request = request_at(&lane->queue, i);
         if (!is_older(request, now_ms, timeout_ms))

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "proxy/flow/client.h"
+#include "proxy/flow/foreign.h"
 #include "proxy/flow/script_cache.h"
 #include "proxy/net/log.h"
 
@@ -192,6 +193,7 @@ size_t pin_start(struct client *client, const struct call *call)
     case CMD_HIMPORT_ANY:
         return pin_send_and_wait(client, call, REQUEST_STICK);
     case CMD_UNKNOWN:
+        foreign_ask(client->worker->foreign, client->pin, call);
         return pin_send_and_wait(client, call, REQUEST_FOREIGN);
     default:
         break;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/flow/script_cache.h"
 #include "proxy/flow/worker.h"
 #include "proxy/net/log.h"
 
@@ -329,7 +328,7 @@ void pool_lane_lost(struct pool *pool, struct lane *lane, bool was_ready, const 
     if (!was_ready)
         note_failure(pool, reason);
     else
-        script_cache_new_epoch(pool->worker->scripts);
+        worker_backend_lost(pool->worker);
     if (lane->role != LANE_SHARED)
         drop_lane(pool, lane);
     pool_serve_soon(pool);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "proxy/flow/client.h"
+#include "proxy/flow/foreign.h"
 #include "proxy/flow/listener.h"
 #include "proxy/flow/pool.h"
 #include "proxy/flow/script_cache.h"
@@ -132,6 +133,9 @@ static bool worker_init(struct worker *worker, struct crew *crew, unsigned index
     event_add(worker->second, &second);
     event_add(worker->mail, NULL);
     worker->scripts = script_cache_new(worker->settings->script_cache);
+    worker->foreign = foreign_new();
+    if (!worker->foreign)
+        return false;
     worker->home = auth_first_pool(worker);
     return true;
 }
@@ -149,6 +153,7 @@ static void worker_finish(struct worker *worker)
         errand->run(worker, errand);
     }
     script_cache_free(worker->scripts);
+    foreign_free(worker->foreign);
     event_free(worker->tick);
     event_free(worker->second);
     event_free(worker->mail);
@@ -177,6 +182,12 @@ void worker_login_refused(struct worker *worker, struct pool *pool, enum pool_re
 {
     if (refusal == POOL_BAD_LOGIN && worker->settings->auth == AUTH_BACKEND)
         clients_leave_pool(worker, pool, "the backend does not accept its login any more");
+}
+
+void worker_backend_lost(struct worker *worker)
+{
+    script_cache_new_epoch(worker->scripts);
+    foreign_forget(worker->foreign);
 }
 
 void worker_client_gone(struct worker *worker)

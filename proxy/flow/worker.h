@@ -20,6 +20,7 @@ struct client;
 struct event;
 struct listener;
 struct pool;
+struct foreign_names;
 struct script_cache;
 struct worker;
 
@@ -57,6 +58,7 @@ struct worker {
     TAILQ_HEAD(, client) throttling; /* clients that hold up a lane because they do not read */
     struct listener *listeners;      /* linked list */
     struct script_cache *scripts;
+    struct foreign_names *foreign;
     struct event *tick, *second, *mail;
     bool tick_armed;
     bool draining;
@@ -87,5 +89,7 @@ uint64_t worker_random(struct worker *worker);
 
 /* The backend refused the key of `pool`: its clients cannot go on. */
 void worker_login_refused(struct worker *worker, struct pool *pool, enum pool_refusal refusal);
+/* A backend connection was lost: what the backend was known to know may be gone. */
+void worker_backend_lost(struct worker *worker);
 /* A client is gone: a draining worker may be done. */
 void worker_client_gone(struct worker *worker);
