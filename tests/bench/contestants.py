@@ -1,0 +1,177 @@
+"""The contestants: how each one is configured at its best for one Redis behind it, and started.
+
+A contestant gets the port it must listen on, the port of its Redis and a directory of its own, and returns the
+command that runs it in the foreground. All logging is off, time limits are long, and TCP_NODELAY is on everywhere
+(HAProxy and nutcracker set it by themselves). Sizes were chosen by measuring: 32 KB buffers cost HAProxy and nginx a
+third less than the default for values of 1 MB, and nothing elsewhere. Where no setting is best for all scenarios, a
+second contestant stands for the other choice: `haproxy-splice` (big values cost half, small ones a third more) and
+`nutcracker-1k` (pipelined small requests cost a third less, values of 10 KB a third more).
+"""
+
+import dataclasses
+import os
+import socket
+import typing
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    argv: typing.List[str]
+    environment: typing.Dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def write(directory, name, text):
+    path = os.path.join(directory, name)
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+    return path
+
+
+def respgate_binary():
+    return os.environ.get("RESPGATE_BIN", os.path.join(ROOT, "build", "respgate"))
+
+
+def respgate(directory, port, redis_port):
+    return Command([respgate_binary(), "run"], {
+        "RESPGATE_LISTEN_ADDRESS": f"127.0.0.1:{port}",
+        "RESPGATE_BACKEND_URL": f"redis://127.0.0.1:{redis_port}/0",
+    })
+
+
+def haproxy_with(directory, port, redis_port, tuning="", options=""):
+    config = write(directory, "haproxy.cfg", f"""
+global
+    nbthread 1
+    maxconn 7000
+    tune.bufsize 32768
+    {tuning}
+defaults
+    mode tcp
+    no option tcp-smart-accept
+    no option tcp-smart-connect
+    {options}
+    timeout connect 10s
+    timeout client 1h
+    timeout server 1h
+listen redis
+    bind 127.0.0.1:{port} backlog 4096
+    server redis 127.0.0.1:{redis_port}
+""")
+    return Command(["/usr/sbin/haproxy", "-db", "-f", config])
+
+
+def haproxy(directory, port, redis_port):
+    return haproxy_with(directory, port, redis_port)
+
+
+def haproxy_splice(directory, port, redis_port):
+    return haproxy_with(directory, port, redis_port, tuning="tune.pipesize 1048576",
+                        options="option splice-request\n    option splice-response")
+
+
+def nutcracker_with(directory, port, redis_port, *arguments):
+    config = write(directory, "nutcracker.yml", f"""
+redis:
+  listen: 127.0.0.1:{port}
+  redis: true
+  preconnect: true
+  server_connections: 1
+  auto_eject_hosts: false
+  distribution: modula
+  backlog: 4096
+  servers:
+   - 127.0.0.1:{redis_port}:1
+""")
+    # It insists on a statistics port; one round of them an hour.
+    return Command(["/usr/sbin/nutcracker", "-c", config, "-o", os.path.join(directory, "log"), "-v", "1",
+                    "-i", "3600000", "-a", "127.0.0.1", "-s", str(free_port()), *arguments])
+
+
+def nutcracker(directory, port, redis_port):
+    return nutcracker_with(directory, port, redis_port)
+
+
+def nutcracker_1k(directory, port, redis_port):
+    return nutcracker_with(directory, port, redis_port, "--mbuf-size=1024")
+
+
+def nginx(directory, port, redis_port):
+    config = write(directory, "nginx.conf", f"""
+load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+daemon off;
+user root;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+error_log {directory}/log crit;
+pid {directory}/pid;
+events {{
+    use epoll;
+    worker_connections 18000;
+    multi_accept on;
+}}
+stream {{
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        proxy_pass 127.0.0.1:{redis_port};
+        proxy_timeout 1h;
+        proxy_buffer_size 32k;
+        tcp_nodelay on;
+    }}
+}}
+""")
+    return Command(["/usr/sbin/nginx", "-p", directory, "-e", f"{directory}/log", "-c", config])
+
+
+def direct(directory, port, redis_port):
+    """No proxy: the clients speak with Redis itself."""
+    return None
+
+
+COMMANDS = {
+    "direct": direct,
+    "respgate": respgate,
+    "haproxy": haproxy,
+    "haproxy-splice": haproxy_splice,
+    "nutcracker": nutcracker,
+    "nutcracker-1k": nutcracker_1k,
+    "nginx": nginx,
+}
+PEERS = [name for name in COMMANDS if name not in ("direct", "respgate")]
+
+PACKAGES = {
+    "haproxy": ["haproxy"],
+    "nutcracker": ["nutcracker"],
+    "nginx": ["nginx", "libnginx-mod-stream"],
+}
+
+VERSION_COMMANDS = {
+    "redis-server": ["/usr/bin/redis-server", "--version"],
+    "respgate": [respgate_binary(), "--version"],
+    "haproxy": ["/usr/sbin/haproxy", "-v"],
+    "nutcracker": ["/usr/sbin/nutcracker", "-V"],
+    "nginx": ["/usr/sbin/nginx", "-v"],
+}
+
+
+def program(name):
+    """`haproxy-splice` is haproxy; a direct connection is Redis alone."""
+    return "redis-server" if name == "direct" else name.split("-")[0]
+
+
+def packages_for(names):
+    return ["redis-server", "util-linux"] + [package for each in names for package in PACKAGES.get(program(each), [])]
+
+
+def redis(directory, port):
+    """A Redis that keeps nothing on disk, so that nothing but requests costs it time."""
+    return Command(["/usr/bin/redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", directory,
+                    "--save", "", "--appendonly", "no", "--maxclients", "10000", "--tcp-backlog", "4096",
+                    "--logfile", os.path.join(directory, "redis.log")])
