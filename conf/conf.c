@@ -47,19 +47,18 @@ static void loader_finish(struct loader *loader)
     free(loader->ambiguities);
 }
 
-static size_t count_overrides(const struct conf *conf)
+static void note_override(void *context, const char *key, const struct cell *cell)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < conf->n_instances; i++) {
-        const struct instance *instance = &conf->instances[i];
-        for (size_t j = 0; j < instance->section->n_options; j++) {
-            const struct setting *by = instance->cells[j].by;
-            int layers =
-                (by[LAYER_FILE].origin != NULL) + (by[LAYER_ENV].origin != NULL) + (by[LAYER_SET].origin != NULL);
-            n += layers > 1;
-        }
+    struct conf *conf = context;
+    const struct setting *by = cell->by;
+    int layers = (by[LAYER_FILE].origin != NULL) + (by[LAYER_ENV].origin != NULL) + (by[LAYER_SET].origin != NULL);
+    if (layers < 2) {
+        return;
     }
-    return n;
+    char *before = conf->overridden;
+    conf->overridden = text_format("%s%s%s", before, *before ? " " : "", key);
+    conf->overrides++;
+    free(before);
 }
 
 struct conf *conf_load(const struct conf_sources *sources, char **errors)
@@ -76,7 +75,8 @@ struct conf *conf_load(const struct conf_sources *sources, char **errors)
         return NULL;
     }
     loader.conf->ignored_env = env_ignored(sources->environ_);
-    loader.conf->overrides = count_overrides(loader.conf);
+    loader.conf->overridden = text_format("%s", "");
+    store_each(loader.conf, note_override, loader.conf);
     store_digest(loader.conf, loader.conf->digest);
     return loader.conf;
 }
@@ -148,6 +148,11 @@ const char *conf_digest(const struct conf *conf)
 size_t conf_overrides(const struct conf *conf)
 {
     return conf->overrides;
+}
+
+const char *conf_overridden(const struct conf *conf)
+{
+    return conf->overridden;
 }
 
 const char *conf_ignored_env(const struct conf *conf)

@@ -51,6 +51,7 @@ const char *conf_origin(const struct conf *conf, const char *section, const char
 const char *conf_file(const struct conf *conf);        /* the file that was read; "" when none was */
 const char *conf_digest(const struct conf *conf);      /* 16 hex digits over all effective values but secrets */
 size_t conf_overrides(const struct conf *conf);        /* values set by more than one layer above the defaults */
+const char *conf_overridden(const struct conf *conf);  /* their keys: "listen.workers backend.a.url"; "" when none */
 const char *conf_ignored_env(const struct conf *conf); /* "REDIS_URL UPSTASH_REDIS_URL": names only; "" when none */
 
 enum conf_format { CONF_TEXT, CONF_JSON };

@@ -106,7 +106,8 @@ static const struct option listen_options[] = {
      .min = 1,
      .max = 24 * HOUR,
      .initial = "10s",
-     .doc = "A client that leaves a full reply_buffer unread this long is closed."},
+     .doc = "A client that takes nothing of what is held for it for this long is closed (after 1s when others wait "
+            "behind it)."},
     {.key = "pipeline_depth",
      .type = OPTION_NUMBER,
      .min = 1,
@@ -117,7 +118,8 @@ static const struct option listen_options[] = {
      .type = OPTION_NAMES,
      .words = "default|none",
      .initial = "default",
-     .doc = "Commands answered with -RGDENIED; a subcommand is written client|kill."},
+     .doc = "Commands answered with -ERR respgate: '...' is refused by policy (see refuse-commands); a subcommand is "
+            "written client|kill."},
     {.key = "script_cache",
      .type = OPTION_SIZE,
      .max = GIB,

@@ -149,6 +149,7 @@ void conf_free(struct conf *conf)
     }
     free(conf->instances);
     free(conf->file);
+    free(conf->overridden);
     free(conf->ignored_env);
     free(conf);
 }

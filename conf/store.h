@@ -40,6 +40,7 @@ struct conf {
     size_t n_instances;
     char *file;
     char *ignored_env;
+    char *overridden;
     size_t overrides;
     char digest[17];
 };

@@ -31,8 +31,9 @@ static void log_start(const struct conf *conf, const struct settings *settings)
     log_write(LOG_INFO, "starting", LOG_TEXT("version", RESPGATE_VERSION),
               LOG_TEXT("libraries", cli_libraries(libraries, sizeof(libraries))), LOG_NUM("pid", getpid()),
               LOG_TEXT("config", conf_file(conf)), LOG_TEXT("digest", conf_digest(conf)),
-              LOG_NUM("overrides", conf_overrides(conf)), LOG_TEXT("ignored_env", conf_ignored_env(conf)),
-              LOG_TEXT("backend", settings->backend->name), LOG_TEXT("url", settings->backend->redacted));
+              LOG_NUM("overrides", conf_overrides(conf)), LOG_TEXT("overridden", conf_overridden(conf)),
+              LOG_TEXT("ignored_env", conf_ignored_env(conf)), LOG_TEXT("backend", settings->backend->name),
+              LOG_TEXT("url", settings->backend->redacted));
 }
 
 static void on_stop(evutil_socket_t signal_number, short what, void *arg)

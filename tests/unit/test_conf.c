@@ -51,6 +51,7 @@ static void test_defaults(void **state)
     assert_int_equal(conf_number(conf, "backend", "default", "idle_timeout"), 60000);
     assert_int_equal(conf_names(conf, "user"), 0);
     assert_int_equal(conf_overrides(conf), 0);
+    assert_string_equal(conf_overridden(conf), "");
     assert_string_equal(conf_file(conf), "t.ini");
     conf_free(conf);
 }
@@ -74,6 +75,7 @@ static void test_layers(void **state)
     assert_int_equal(conf_names(conf, "backend"), 2);
     assert_string_equal(conf_name_at(conf, "backend", 1), "b");
     assert_int_equal(conf_overrides(conf), 2);
+    assert_string_equal(conf_overridden(conf), "listen.workers listen.max_clients");
     conf_free(conf);
 }
 

@@ -17,6 +17,7 @@ static void test_backend_identity(void **state)
         good("[backend a]\nurl = redis://u:old@H:6379/0\n", "RESPGATE_BACKEND_A_URL=redis://u:new@h", NULL);
     assert_string_equal(conf_string(conf, "backend", "a", "url"), "redis://u:new@h");
     assert_int_equal(conf_overrides(conf), 1);
+    assert_string_equal(conf_overridden(conf), "backend.a.url");
     conf_free(conf);
     wrong("[backend a]\nurl = unix:///A\n", NULL, "backend.a.url=unix:///a",
           "--set: backend.a.url: names another backend than t.ini:2 does; remove one of the two");
