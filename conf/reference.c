@@ -25,9 +25,10 @@ static void print_comment(FILE *out, const char *text)
 
 /*
  * ';' stands before what may be switched on as it is: a key at its default. '#' stands before explanations, and before
- * the keys of a section that nobody needs and whose keys have no default.
+ * the keys of a section that nobody needs and whose keys have no default. Nothing stands before what must be given, so
+ * that the file is a good one as it is printed.
  */
-static void print_option(FILE *out, const struct option *option, char mark)
+static void print_option(FILE *out, const struct option *option, const char *mark)
 {
     char allowed[VALUE_WHY_LEN];
     value_allowed(option, allowed);
@@ -43,7 +44,7 @@ static void print_option(FILE *out, const struct option *option, char mark)
                 option->type == OPTION_URL ? "its password is" : "it is", option->key);
     }
     const char *shown = option->required ? option->example : option->initial;
-    fprintf(out, "%c%s =%s%s\n", mark, option->key, *shown ? " " : "", shown);
+    fprintf(out, "%s%s =%s%s\n", mark, option->key, *shown ? " " : "", shown);
 }
 
 void conf_print_reference(FILE *out)
@@ -56,16 +57,17 @@ void conf_print_reference(FILE *out)
             reader_line_max());
     for (size_t i = 0; i < conf_n_sections; i++) {
         const struct section *section = &conf_sections[i];
-        char mark = section->named && !section->missing ? '#' : ';';
+        bool optional = section->named && !section->missing;
         fputs("\n\n", out);
         print_comment(out, section->doc);
         if (section->named) {
-            fprintf(out, "%c[%s %s]\n", mark, section->name, section->example);
+            fprintf(out, "%s[%s %s]\n", optional ? "#" : "", section->name, section->example);
         } else {
             fprintf(out, "[%s]\n", section->name);
         }
         for (size_t j = 0; j < section->n_options; j++) {
-            print_option(out, &section->options[j], mark);
+            const char *given = section->options[j].required ? "" : ";";
+            print_option(out, &section->options[j], optional ? "#" : given);
         }
     }
 }
