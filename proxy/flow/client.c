@@ -429,10 +429,13 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
         count(worker, state);
         answer_loss(client, request, reply_text_rgstate);
         client_finish(client, "backend lost with session state");
+    } else if (worker->settings->close_on_unknown) {
+        count(worker, unknown);
+        client_close(client, "backend lost");
     } else {
         count(worker, unknown);
         answer_loss(client, request, reply_text_rgunknown);
-        if (client->streaming || (pinned && pin_has_state(client)) || worker->settings->close_on_unknown)
+        if (client->streaming || (pinned && pin_has_state(client)))
             client_finish(client, "backend lost");
     }
     request_ended(client);

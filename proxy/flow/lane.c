@@ -103,6 +103,7 @@ static void lose_oldest(struct lane *lane, enum request_loss loss)
 
 void lane_bury(struct lane *lane)
 {
+    lane_ref(lane); /* those who are told below may let go of theirs */
     conn_close(&lane->conn);
     buf_clear(&lane->pool->worker->loop.pool, &lane->pending);
     lane->state = LANE_CLOSED;
@@ -110,7 +111,7 @@ void lane_bury(struct lane *lane)
     while (request_count(&lane->queue))
         lose_oldest(lane, REQUEST_UNKNOWN);
     wake_waiters(lane);
-    reap_if_unused(lane);
+    lane_unref(lane);
 }
 
 void lane_open(struct lane *lane)
