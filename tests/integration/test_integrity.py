@@ -1,5 +1,5 @@
-"""No reply to the wrong client: tagged load with disconnects, splits, pins and killed backend connections; every split of
-a whole conversation; every split of replies.
+"""No reply to the wrong client: tagged load with disconnects, splits, pins and killed backend connections; every split
+of a whole conversation; every split of replies.
 """
 
 import sys
@@ -68,7 +68,8 @@ CONVERSATION = [
     (b"SUBSCRIBE", b"c", b"d"), (b"PUBLISH", b"c", b"m"), (b"UNSUBSCRIBE", b"c", b"d"),
     (b"SELECT", b"1"), (b"GET", b"k"), (b"SELECT", b"0"), (b"WATCH", b"w"), (b"MULTI",), (b"GET", b"k"), (b"EXEC",),
     (b"EVAL", b"return {1,{ARGV[1]}}", b"0", b"e"), (b"CLIENT", b"REPLY", b"SKIP"), (b"ECHO", b"no"), (b"ECHO", b"yes"),
-    (b"HSET", b"h", b"f", b"v"), (b"HGETALL", b"h"), (b"DEL", b"h", b"t", b"k"), (b"HELLO", b"2"), (b"CLIENT", b"GETNAME"),
+    (b"HSET", b"h", b"f", b"v"), (b"HGETALL", b"h"), (b"DEL", b"h", b"t", b"k"), (b"HELLO", b"2"),
+    (b"CLIENT", b"GETNAME"),
 ]
 INLINE = b"\r\nGET k\r\n*0\r\nECHO \"in line\"\r\n"
 END = b"the end of this conversation"
@@ -114,7 +115,8 @@ def test_a_conversation_byte_by_byte_is_answered_alike(respgate, redis_server):
 # ---- every split of replies ----
 
 REPLIES = [
-    b"+OK\r\n", b"-ERR no\r\n", b":-12\r\n", b"$-1\r\n", b"$0\r\n\r\n", b"$11\r\n$5\r\nab\r\nxyz\r\n", b"*-1\r\n", b"*0\r\n",
+    b"+OK\r\n", b"-ERR no\r\n", b":-12\r\n", b"$-1\r\n", b"$0\r\n\r\n", b"$11\r\n$5\r\nab\r\nxyz\r\n", b"*-1\r\n",
+    b"*0\r\n",
     b"*3\r\n:1\r\n*2\r\n$1\r\na\r\n*0\r\n+b\r\n", b"_\r\n", b"#t\r\n", b",-inf\r\n", b"(12345678901234567890\r\n",
     b"=7\r\ntxt:abc\r\n", b"!6\r\nERR no\r\n", b"%2\r\n+a\r\n:1\r\n+b\r\n*1\r\n%0\r\n", b"~2\r\n:1\r\n$1\r\nx\r\n",
     b"|1\r\n+ttl\r\n:5\r\n*2\r\n:1\r\n|1\r\n+a\r\n+b\r\n:2\r\n",

@@ -57,6 +57,12 @@ def test_a_command_in_another_database_is_found(redis_server):
     assert proxy.done > 0 and verdict.code == 1 and verdict.wrong > 0
 
 
+def test_a_target_that_is_gone_is_not_success(redis_server):
+    redis_server.kill()
+    verdict = run_tagload(redis_server.port, 1000, **SMALL)
+    assert verdict.code == 2 and "takes no connections" in verdict.words and verdict.seconds < 15
+
+
 def test_a_half_reply_and_a_close_without_reason_are_missing_replies(redis_server):
     with WrongProxy(redis_server.port, "cut", every=1000) as proxy:
         verdict = run_tagload(proxy.port, 20_000, **SMALL)

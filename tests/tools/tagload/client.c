@@ -14,7 +14,7 @@
 #include "tagload/traffic.h"
 #include "tagload/verdict.h"
 
-enum { READ_SIZE = 65536, KEPT_FOR_REPORT = 256, REOPEN_MS = 12, RETRY_MS = 20 };
+enum { READ_SIZE = 65536, KEPT_FOR_REPORT = 256, REOPEN_MS = 12, RETRY_MS = 20, GONE_MS = 5000 };
 
 static void step_free(struct client *c)
 {
@@ -221,16 +221,27 @@ static bool read_some(struct client *c)
     return c->fd >= 0 && c->generation == generation;
 }
 
+static void on_refused(struct client *c)
+{
+    struct load *load = c->load;
+
+    client_drop(c);
+    c->reopen_at_ms = load->now_ms + RETRY_MS;
+    if (load->refused_ms == 0)
+        load->refused_ms = load->now_ms;
+    load->gone = load->now_ms - load->refused_ms > GONE_MS;
+}
+
 static void on_connected(struct client *c)
 {
     int error = 0;
     socklen_t len = sizeof(error);
 
     if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) {
-        client_drop(c);
-        c->reopen_at_ms = c->load->now_ms + RETRY_MS;
+        on_refused(c);
         return;
     }
+    c->load->refused_ms = 0;
     c->state = CLIENT_OPEN;
     c->progress_ms = c->load->now_ms;
     if (c->generation > 1)
@@ -272,10 +283,8 @@ static void open_connection(struct client *c)
     c->generation++;
     c->progress_ms = c->load->now_ms;
     load_watch(c->load, c->fd, &c->source, EPOLLOUT, true);
-    if (connect(c->fd, (struct sockaddr *)&to, sizeof(to)) != 0 && errno != EINPROGRESS) {
-        client_drop(c);
-        c->reopen_at_ms = c->load->now_ms + RETRY_MS;
-    }
+    if (connect(c->fd, (struct sockaddr *)&to, sizeof(to)) != 0 && errno != EINPROGRESS)
+        on_refused(c);
 }
 
 void client_tick(struct client *c)

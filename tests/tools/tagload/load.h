@@ -61,9 +61,11 @@ struct load {
     struct killer *killer;
     uint64_t now_ms;
     uint64_t deadline_ms;
+    uint64_t refused_ms; /* since when nobody could connect; 0: the last one could */
     uint32_t run_id; /* part of every key and tag, so that runs against one Redis do not meet */
     int epoll_fd;
     bool faults;
+    bool gone;          /* the target does not take connections any more: give up */
     bool stopping;      /* enough replies: finish what is under way, ask nothing new */
     bool wrong_printed; /* only the first wrong reply is printed */
 };

@@ -134,7 +134,8 @@ static void run(struct load *load)
     struct epoll_event events[EVENTS];
     uint64_t ticked_ms = 0;
 
-    while (!(load->stopping && all_idle(load)) && load->counters.wrong + load->counters.missing < ENOUGH_WRONG) {
+    while (!load->gone && !(load->stopping && all_idle(load)) &&
+           load->counters.wrong + load->counters.missing < ENOUGH_WRONG) {
         int n = epoll_wait(load->epoll_fd, events, EVENTS, TURN_MS);
 
         load->now_ms = clock_ms();
@@ -189,6 +190,8 @@ int main(int argc, char **argv)
     uint64_t start_ms = load.now_ms;
     if (started)
         run(&load);
+    if (load.gone)
+        fprintf(stderr, "tagload: the target takes no connections\n");
     report_verdict(&load, (double)(clock_ms() - start_ms) / 1000.0, stdout);
     bool wrong = load.counters.wrong > 0 || load.counters.missing > 0;
     bool enough = load.counters.replies >= load.options.replies;
