@@ -18,8 +18,11 @@
 #include "proxy/health/backend.h"
 #include "proxy/net/log.h"
 
+enum { N_EVENTS = 5 };
+
 struct process {
     struct event_base *base;
+    struct event *events[N_EVENTS];
     struct crew crew;
     bool draining;
 };
@@ -65,22 +68,17 @@ static void on_done(evutil_socket_t fd, short what, void *arg)
     event_base_loopbreak(process->base);
 }
 
-static void wait_for_the_end(struct process *process)
+static void watch(struct process *process)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGQUIT};
-    struct event *events[5];
+    static const int stops[] = {SIGTERM, SIGINT, SIGQUIT};
+    struct event **event = process->events;
 
-    for (int i = 0; i < 3; i++) {
-        events[i] = evsignal_new(process->base, signals[i], on_stop, process);
-        event_add(events[i], NULL);
-    }
-    events[3] = event_new(process->base, process->crew.done_fd, EV_READ, on_done, process);
-    event_add(events[3], NULL);
-    events[4] = evsignal_new(process->base, SIGHUP, on_reload, process);
-    event_add(events[4], NULL);
-    event_base_dispatch(process->base);
-    for (int i = 0; i < 5; i++)
-        event_free(events[i]);
+    for (int i = 0; i < 3; i++)
+        *event++ = evsignal_new(process->base, stops[i], on_stop, process);
+    *event++ = evsignal_new(process->base, SIGHUP, on_reload, process);
+    *event++ = event_new(process->base, process->crew.done_fd, EV_READ, on_done, process);
+    for (int i = 0; i < N_EVENTS; i++)
+        event_add(process->events[i], NULL);
 }
 
 /* Signals go to the main thread; workers inherit the mask. */
@@ -96,24 +94,36 @@ static bool start_workers(struct process *process)
     return ok;
 }
 
+static int run_crew(struct process *process)
+{
+    struct resolver *resolver = resolver_start(process->crew.settings->backend, process->base);
+    bool started;
+
+    /* Before anybody can see that it listens and send a signal. */
+    watch(process);
+    started = start_workers(process);
+    if (started)
+        event_base_dispatch(process->base);
+    else
+        crew_drain(&process->crew, true);
+    resolver_stop(resolver);
+    for (int i = 0; i < N_EVENTS; i++)
+        event_free(process->events[i]);
+    return started ? EXIT_FINE : EXIT_FAILED;
+}
+
 static int serve(const struct settings *settings)
 {
-    struct process process = {0};
-    struct resolver *resolver;
-    bool forced;
+    struct process process = {.base = event_base_new()};
+    int code = EXIT_FAILED;
 
-    process.base = event_base_new();
-    if (!process.base || !crew_init(&process.crew, settings))
-        return EXIT_FAILED;
-    resolver = resolver_start(settings->backend, process.base);
-    if (!start_workers(&process))
-        return EXIT_FAILED;
-    wait_for_the_end(&process);
-    resolver_stop(resolver);
-    forced = atomic_load(&process.crew.drain_forced);
+    if (!process.base)
+        return code;
+    if (crew_init(&process.crew, settings))
+        code = run_crew(&process);
     crew_finish(&process.crew);
     event_base_free(process.base);
-    return forced ? EXIT_TIMED_OUT : EXIT_FINE;
+    return code == EXIT_FINE && atomic_load(&process.crew.drain_forced) ? EXIT_TIMED_OUT : code;
 }
 
 int cli_run(const struct cli_options *options)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -149,10 +150,14 @@ bool listener_open_unix(struct worker *worker, const char *path, unsigned mode)
     return listener;
 }
 
-bool listener_share(struct worker *worker, const struct listener *other)
+bool listener_share_unix(struct worker *worker, const struct worker *owner)
 {
-    int fd = dup(other->fd);
-    return fd >= 0 && add(worker, fd, other->is_unix);
+    const struct listener *bound = owner->listeners;
+
+    while (bound && !bound->is_unix)
+        bound = bound->next;
+    int fd = bound ? fcntl(bound->fd, F_DUPFD_CLOEXEC, 0) : -1;
+    return fd >= 0 && add(worker, fd, true);
 }
 
 static void reject(struct listener *listener, int fd)

@@ -9,13 +9,12 @@
 #include <stddef.h>
 
 struct worker;
-struct listener;
 
 /* False after logging what went wrong. */
 bool listener_open_tcp(struct worker *worker, const char *address);
 bool listener_open_unix(struct worker *worker, const char *path, unsigned mode);
-/* The worker takes a Unix socket that another one has bound. */
-bool listener_share(struct worker *worker, const struct listener *other);
+/* The worker takes the Unix socket that `owner` has bound. */
+bool listener_share_unix(struct worker *worker, const struct worker *owner);
 
 /* Starts accepting. The worker's thread, or main before it runs. */
 void listeners_start(struct worker *worker);

@@ -153,7 +153,7 @@ static bool read_url(struct settings *s, const struct conf *conf, char *error, s
 bool settings_init(struct settings *settings, const struct conf *conf, char *error, size_t error_len)
 {
     memset(settings, 0, sizeof(*settings));
-    error[0] = 0;
+    snprintf(error, error_len, "out of memory");
     read_listen(settings, conf);
     read_backend(settings, conf, conf_name_at(conf, "backend", 0));
     return read_users(settings, conf, error, error_len) && read_refused(settings, conf, error, error_len) &&

@@ -204,7 +204,7 @@ static bool open_listeners(struct crew *crew)
 
     for (unsigned i = 0; i < crew->count; i++) {
         struct worker *worker = &crew->workers[i];
-        if (settings->unix_socket[0] && i > 0 && !listener_share(worker, crew->workers[0].listeners))
+        if (settings->unix_socket[0] && i > 0 && !listener_share_unix(worker, &crew->workers[0]))
             return false;
         if (settings->unix_socket[0] && i == 0 &&
             !listener_open_unix(worker, settings->unix_socket, settings->unix_socket_mode))
@@ -251,8 +251,12 @@ bool crew_start(struct crew *crew)
     atomic_store(&crew->working, crew->count);
     for (unsigned i = 0; i < crew->count; i++) {
         listeners_start(&crew->workers[i]);
-        if (pthread_create(&crew->workers[i].thread, NULL, run, &crew->workers[i]))
+        int wrong = pthread_create(&crew->workers[i].thread, NULL, run, &crew->workers[i]);
+        if (wrong) {
+            crew->workers[i].thread = 0;
+            log_write(LOG_ERROR, "cannot start a worker", LOG_TEXT("reason", strerror(wrong)));
             return false;
+        }
     }
     return true;
 }
@@ -312,12 +316,15 @@ static void log_ledger(const struct crew *crew)
 
 void crew_finish(struct crew *crew)
 {
+    bool served = crew->count && crew->workers[0].thread;
+
     for (unsigned i = 0; i < crew->count; i++)
         if (crew->workers[i].thread)
             pthread_join(crew->workers[i].thread, NULL);
     for (unsigned i = 0; i < crew->count; i++)
         worker_finish(&crew->workers[i]);
-    log_ledger(crew);
+    if (served)
+        log_ledger(crew);
     close(crew->done_fd);
     free(crew->workers);
 }

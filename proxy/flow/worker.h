@@ -70,12 +70,13 @@ struct worker {
     int mail_fd;
 };
 
-/* Makes the workers and their listeners. False after logging what went wrong. */
+/* Makes the workers and their listeners. False after logging what went wrong; crew_finish() is due all the same. */
 bool crew_init(struct crew *crew, const struct settings *settings);
+/* Starts the threads. False after logging why one did not start; then crew_drain() and crew_finish() are due. */
 bool crew_start(struct crew *crew);
 /* Drains all workers; with `now`, cuts off everybody at once. Any thread. */
 void crew_drain(struct crew *crew, bool now);
-/* Waits for the threads, logs the ledger, frees. */
+/* Waits for the threads, logs the ledger when there were any, frees. */
 void crew_finish(struct crew *crew);
 
 /* Runs `errand` on the worker's thread. Any thread; the errand belongs to the receiver. */
