@@ -7,7 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_LEN = 4096, EVENT_SLOTS = 64, LINES_PER_SECOND = 10 };
+/* FIELD_MIN_LEN: with less room than its key and this, a field is left out. */
+enum { LINE_MAX_LEN = 4096, FIELD_MIN_LEN = 40, EVENT_SLOTS = 64, LINES_PER_SECOND = 10 };
 
 struct line {
     char bytes[LINE_MAX_LEN];
@@ -69,12 +70,16 @@ static bool may_write(const char *event, time_t second, unsigned *suppressed)
     return yes;
 }
 
+/* The last bytes are kept for the closing of a JSON object and the line end. */
+static size_t room(const struct line *line)
+{
+    return sizeof(line->bytes) - 8 - line->len;
+}
+
 static void put(struct line *line, const char *bytes, size_t len)
 {
-    /* The last bytes are kept for the closing of a JSON object and the line end. */
-    size_t room = sizeof(line->bytes) - 8 - line->len;
-    if (len > room)
-        len = room;
+    if (len > room(line))
+        len = room(line);
     memcpy(line->bytes + line->len, bytes, len);
     line->len += len;
 }
@@ -84,11 +89,13 @@ static void put_text(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
+/* Cut where the line is full, but never within an escape, and always closed. */
 static void put_quoted(struct line *line, const char *text)
 {
+    char escaped[8];
+
     put(line, "\"", 1);
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        char escaped[8];
+    for (const unsigned char *p = (const unsigned char *)text; *p && room(line) > sizeof(escaped); p++) {
         if (*p == '"' || *p == '\\')
             put(line, escaped, (size_t)snprintf(escaped, sizeof(escaped), "\\%c", *p));
         else if (*p < 0x20 || *p >= 0x7f)
@@ -113,6 +120,8 @@ static void put_field(struct line *line, const struct log_field *field)
 {
     char number[24];
 
+    if (room(line) < strlen(field->key) + FIELD_MIN_LEN)
+        return;
     if (line->json) {
         put(line, line->len > 1 ? "," : "", line->len > 1);
         put_quoted(line, field->key);
