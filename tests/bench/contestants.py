@@ -154,7 +154,7 @@ PACKAGES = {
 
 VERSION_COMMANDS = {
     "redis-server": ["/usr/bin/redis-server", "--version"],
-    "respgate": [respgate_binary(), "--version"],
+    "respgate": [respgate_binary(), "version"],
     "haproxy": ["/usr/sbin/haproxy", "-v"],
     "nutcracker": ["/usr/sbin/nutcracker", "-V"],
     "nginx": ["/usr/sbin/nginx", "-v"],

@@ -28,8 +28,8 @@ def ratios(rounds, figure, ours, theirs):
 
 
 def cost_table(rounds):
-    lines = ["| contestant | proxy us/req | Redis us/req | client us/req | req/s of one core | req/s seen | p50 us | p99 us |",
-             "|---|---|---|---|---|---|---|---|"]
+    lines = ["| contestant | proxy us/req | Redis us/req | client us/req | req/s of one core | req/s seen | p50 us "
+             "| p99 us |", "|---|---|---|---|---|---|---|---|"]
     for name in rounds[0]:
         costs = [each[name] for each in rounds]
         columns = [([cost.proxy_us for cost in costs], 2), ([cost.redis_us for cost in costs], 2),
@@ -87,6 +87,12 @@ def processor():
         return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown")
 
 
+def congestion_control():
+    """Costs time on loopback as well, and differs between machines."""
+    with open("/proc/sys/net/ipv4/tcp_congestion_control", encoding="ascii") as file:
+        return file.read().strip()
+
+
 def circumstances(names, cpu):
     """Where, when and with what the figures came to be."""
     system = os.uname()
@@ -94,7 +100,7 @@ def circumstances(names, cpu):
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "command": shlex.join(["tests/bench/" + os.path.basename(sys.argv[0]), *sys.argv[1:]]),
         "machine": f"{processor()}, {os.cpu_count()} cores, all on core {cpu}",
-        "kernel": f"{system.sysname} {system.release} {system.machine}",
+        "kernel": f"{system.sysname} {system.release} {system.machine}, TCP congestion control {congestion_control()}",
     }
     for program in dict.fromkeys(map(contestants.program, ["direct", *names])):
         facts[program] = first_line(contestants.VERSION_COMMANDS[program])

@@ -45,6 +45,11 @@ def core_busy_s(cpu):
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
+def environment():
+    """Ours without anything that could configure respgate by chance."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RESPGATE_")}
+
+
 def quiet_core():
     """The allowed core that was used least during half a second."""
     cores = sorted(os.sched_getaffinity(0))
@@ -113,7 +118,7 @@ class Stage(contextlib.AbstractContextManager):
         streams.setdefault("stdin", subprocess.DEVNULL)
         with open(log, "wb") as errors:
             process = subprocess.Popen(["taskset", "-c", str(self.cpu), *command.argv], stderr=errors, text=True,
-                                       env={**os.environ, **command.environment},
+                                       env={**environment(), **command.environment},
                                        **{"stdout": errors, **streams})
         process.log = log
         self.processes.append(process)
