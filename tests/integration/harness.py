@@ -197,6 +197,20 @@ def respgate_env(extra=None):
     return {**env, **(extra or {})}
 
 
+def minimal_env(**more):
+    """The two variables that are all it takes; nobody listens where the backend should be."""
+    return {"RESPGATE_LISTEN_ADDRESS": f"127.0.0.1:{free_port()}", "RESPGATE_BACKEND_URL": "redis://127.0.0.1:1/0",
+            **more}
+
+
+def run_respgate(*arguments, env=None, timeout=10):
+    """Run respgate to its end in a clean environment."""
+    done = subprocess.run([respgate_binary(), *arguments], env=respgate_env(env), stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=timeout, check=False)
+    assert not [mark for mark in SANITIZER_MARKS if mark in done.stderr], done.stderr
+    return done
+
+
 def fields(line):
     """key=value pairs of a logfmt line (values in quotes lose them) or of a JSON line, all as text."""
     pairs = re.findall(r'"?([A-Za-z_]+)"?[=:]\s*("(?:[^"\\]|\\.)*"|[^\s,}]+)', line)

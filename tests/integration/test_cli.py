@@ -1,5 +1,6 @@
 """Proves the command line: exit codes, all configuration mistakes at once, the log's promises, signals."""
 
+import json
 import re
 import signal
 import socket
@@ -8,28 +9,9 @@ import time
 
 import pytest
 
-from harness import free_port, respgate_binary, respgate_env, wait_until
+from harness import fields, minimal_env, respgate_binary, respgate_env, run_respgate as run, wait_until
 
 SECRET = "correct-horse-battery"
-
-
-def run(*arguments, env=None, timeout=10):
-    """Run respgate to its end in a clean environment."""
-    return subprocess.run([respgate_binary(), *arguments], env=respgate_env(env), stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=timeout, check=False)
-
-
-def minimal_env(**more):
-    """The two variables that are all it takes."""
-    return {"RESPGATE_LISTEN_ADDRESS": f"127.0.0.1:{free_port()}", "RESPGATE_BACKEND_URL": "redis://127.0.0.1:1/0",
-            **more}
-
-
-def one_line(text):
-    """The only line of `text`."""
-    lines = text.splitlines()
-    assert len(lines) == 1, text
-    return lines[0]
 
 
 @pytest.mark.parametrize("arguments", [(), ("fly",), ("run", "--fly"), ("run", "-c"), ("run", "--set"),
@@ -146,13 +128,36 @@ def test_ignored_redis_variables_are_named_not_shown(start_respgate, redis_serve
     assert SECRET not in gate.log()
 
 
+def test_first_log_line_names_what_was_overridden(start_respgate, redis_server):
+    gate = start_respgate(redis_server, env={"RESPGATE_LISTEN_MAX_CLIENTS": "12", "RESPGATE_LOG_LEVEL": "debug"},
+                          settings={"listen.max_clients": 13, "listen.max_args": 99})
+    first = fields(gate.log().splitlines()[0])
+    assert (first["msg"], first["overrides"], first["overridden"]) == ("starting", "1", "listen.max_clients")
+
+
+def test_json_log_lines_are_json(start_respgate, redis_server):
+    gate = start_respgate(redis_server, settings={"log.format": "json", "log.level": "debug"},
+                          env={"REDIS_URL": "redis://x"})
+    client = gate.connect()
+    client.send(b"*1\r\n$1\r\n\"\n\r\n*x\r\n")
+    client.socket.settimeout(10)
+    while client.socket.recv(4096):
+        pass
+    gate.signal(signal.SIGHUP)
+    gate.wait_for_log("SIGHUP")
+    assert gate.stop() == 0
+    lines = [json.loads(line) for line in gate.log().splitlines()]
+    assert {"starting", "listening", "signal ignored", "draining", "ledger"} <= {line["msg"] for line in lines}
+    assert all({"time", "level"} <= line.keys() for line in lines)
+
+
 @pytest.mark.figures
 def test_first_log_line_comes_within_20_ms(figure):
     def milliseconds():
         start = time.monotonic()
         with subprocess.Popen([respgate_binary(), "run"], env=respgate_env(minimal_env()), stdin=subprocess.DEVNULL,
                               stderr=subprocess.PIPE) as child:
-            assert child.stderr.readline().endswith(b"\n")
+            assert re.search(rb" msg=starting .*\n$", child.stderr.readline())
             taken = (time.monotonic() - start) * 1000
             child.kill()
         return taken
@@ -203,6 +208,27 @@ def test_sigterm_ends_an_idle_one_within_a_second(respgate, figure):
     assert idle.at_eof()
 
 
+def test_sigterm_drains_as_soon_as_it_listens():
+    for _ in range(20):
+        with subprocess.Popen([respgate_binary(), "run"], env=respgate_env(minimal_env()), stdin=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) as child:
+            while "listening" not in (line := child.stderr.readline()):
+                assert line
+            child.terminate()
+            rest = child.stderr.read()
+        assert child.returncode == 0
+        assert "draining" in rest
+
+
+@pytest.mark.threads
+def test_sighup_is_said_to_be_ignored(respgate):
+    client = respgate.connect()
+    assert client.call("SET", "k", "v") == "OK"
+    respgate.signal(signal.SIGHUP)
+    assert "SIGHUP" in respgate.wait_for_log("signal ignored")
+    assert client.call("GET", "k") == b"v"
+
+
 @pytest.mark.threads
 def test_sigterm_lets_a_request_in_flight_finish(respgate, redis_server):
     client = respgate.connect()
@@ -230,29 +256,3 @@ def test_second_sigterm_ends_at_once(start_respgate, redis_server):
     gate.signal(signal.SIGTERM)
     assert seconds_to_end(gate) <= 1
     assert gate.exit_code is not None
-
-
-def fails_fast_on(port):
-    """Start a respgate on a taken port; its stderr and how many ms it took."""
-    start = time.monotonic()
-    done = run("run", env=minimal_env(RESPGATE_LISTEN_ADDRESS=f"127.0.0.1:{port}"))
-    taken = (time.monotonic() - start) * 1000
-    assert done.returncode not in (0, 64, 78)
-    errors = [line for line in done.stderr.splitlines() if "level=error" in line]
-    assert str(port) in one_line("\n".join(errors))
-    return taken
-
-
-def test_a_port_taken_by_another_program_is_one_line(redis_server):
-    fails_fast_on(redis_server.port)
-
-
-def test_a_port_taken_by_another_respgate_is_one_line(respgate):
-    fails_fast_on(respgate.port)
-
-
-@pytest.mark.figures
-def test_a_taken_port_is_told_within_100_ms(redis_server, figure):
-    median = sorted(fails_fast_on(redis_server.port) for _ in range(5))[2]
-    figure(f"exit when the port is taken: {median:.0f} ms after start, median of 5 (at most 100)")
-    assert median <= 100
