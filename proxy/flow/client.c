@@ -86,7 +86,9 @@ static void free_client(struct reapable *reapable)
 
 static void free_when_done(struct client *client)
 {
-    if (client->state != CLIENT_GONE || client->inflight)
+    bool queued = client->reapable.free; /* dropping its pin may have ended its last request */
+
+    if (client->state != CLIENT_GONE || client->inflight || queued)
         return;
     client->reapable.free = free_client;
     loop_reap(&client->worker->loop, &client->reapable);
