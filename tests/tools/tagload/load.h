@@ -62,7 +62,7 @@ struct load {
     uint64_t now_ms;
     uint64_t deadline_ms;
     uint64_t refused_ms; /* since when nobody could connect; 0: the last one could */
-    uint32_t run_id; /* part of every key and tag, so that runs against one Redis do not meet */
+    uint32_t run_id;     /* part of every key and tag, so that runs against one Redis do not meet */
     int epoll_fd;
     bool faults;
     bool gone;          /* the target does not take connections any more: give up */
