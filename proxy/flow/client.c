@@ -6,6 +6,7 @@
 #include "proxy/flow/script_cache.h"
 #include "proxy/flow/tour.h"
 #include "proxy/net/log.h"
+#include "proxy/net/owner.h"
 
 static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len);
 static void on_eof(struct conn *conn);
@@ -27,14 +28,14 @@ static const struct requester_ops client_requester_ops = {.on_reply = on_reply, 
 
 static struct client *from_requester(struct requester *requester)
 {
-    return (struct client *)((char *)requester - offsetof(struct client, requester));
+    return OWNER_OF(requester, struct client, requester);
 }
 
 /* --- life --- */
 
 static void on_pool(struct pool_waiter *waiter, enum pool_outcome outcome)
 {
-    struct client *client = (struct client *)((char *)waiter - offsetof(struct client, pool_waiter));
+    struct client *client = OWNER_OF(waiter, struct client, pool_waiter);
 
     client->has_outcome = true;
     client->outcome = outcome;
@@ -47,7 +48,7 @@ static void on_pool(struct pool_waiter *waiter, enum pool_outcome outcome)
 
 static void on_lane_room(struct lane_waiter *waiter)
 {
-    struct client *client = (struct client *)((char *)waiter - offsetof(struct client, lane_waiter));
+    struct client *client = OWNER_OF(waiter, struct client, lane_waiter);
     struct lane *lane = client->waits_for;
 
     client->waits_for = NULL;
@@ -81,7 +82,7 @@ void client_accept(struct worker *worker, int fd, bool is_unix)
 
 static void free_client(struct reapable *reapable)
 {
-    free((char *)reapable - offsetof(struct client, reapable));
+    free(OWNER_OF(reapable, struct client, reapable));
 }
 
 static void free_when_done(struct client *client)

@@ -27,6 +27,7 @@
 #include "proxy/flow/request.h"
 #include "proxy/flow/worker.h"
 #include "proxy/net/conn.h"
+#include "proxy/net/owner.h"
 
 enum client_state { CLIENT_OPEN, CLIENT_FINISHING, CLIENT_GONE };
 
@@ -181,7 +182,7 @@ void clients_leave_pool(struct worker *worker, struct pool *pool, const char *re
 
 static inline struct client *client_of(struct conn *conn)
 {
-    return (struct client *)((char *)conn - offsetof(struct client, conn));
+    return OWNER_OF(conn, struct client, conn);
 }
 
 /* --- dispatch.c --- */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/flow/client.h"
+#include "proxy/net/owner.h"
 
 enum { NAMES_MAX = 256, NAME_LEN_MAX = 40 };
 
@@ -76,7 +77,7 @@ static bool holds(const uint8_t *bytes, size_t len, const char *text)
 static void on_reply(struct requester *owner, struct lane *lane, struct request *request, const uint8_t *bytes,
                      size_t len, bool last)
 {
-    struct foreign *foreign = (struct foreign *)((char *)owner - offsetof(struct foreign, requester));
+    struct foreign *foreign = OWNER_OF(owner, struct foreign, requester);
 
     (void)lane;
     if (!last || request->begun || !holds(bytes, len < 4 ? len : 4, "*1\r\n") || holds(bytes, len, "+blocking\r\n"))

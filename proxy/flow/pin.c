@@ -10,10 +10,11 @@
 #include "proxy/flow/foreign.h"
 #include "proxy/flow/script_cache.h"
 #include "proxy/net/log.h"
+#include "proxy/net/owner.h"
 
 static struct client *from_holder(struct lane_holder *holder)
 {
-    return (struct client *)((char *)holder - offsetof(struct client, holder));
+    return OWNER_OF(holder, struct client, holder);
 }
 
 /* --- having and letting go --- */

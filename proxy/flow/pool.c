@@ -7,6 +7,7 @@
 
 #include "proxy/flow/worker.h"
 #include "proxy/net/log.h"
+#include "proxy/net/owner.h"
 
 enum { BACKOFF_FIRST_MS = 10, BACKOFF_MAX_MS = 1000 };
 
@@ -57,7 +58,7 @@ static void free_secret(char *text)
 
 static void on_serve(struct deferred *deferred)
 {
-    struct pool *pool = (struct pool *)((char *)deferred - offsetof(struct pool, serve));
+    struct pool *pool = OWNER_OF(deferred, struct pool, serve);
     pool->serve_due = false;
     pool_serve(pool);
 }

@@ -4,6 +4,7 @@
 
 #include "proxy/flow/client.h"
 #include "proxy/net/log.h"
+#include "proxy/net/owner.h"
 
 struct tour *tour_new(bool (*visit)(struct tour *, struct worker *))
 {
@@ -34,7 +35,7 @@ void tour_forget(struct client *client)
 
 static void come_home(struct worker *worker, struct errand *errand)
 {
-    struct tour *tour = (struct tour *)((char *)errand - offsetof(struct tour, errand));
+    struct tour *tour = OWNER_OF(errand, struct tour, errand);
     struct client *client;
 
     TAILQ_FOREACH(client, &worker->clients, link)
@@ -50,7 +51,7 @@ static void come_home(struct worker *worker, struct errand *errand)
 
 static void travel(struct worker *worker, struct errand *errand)
 {
-    struct tour *tour = (struct tour *)((char *)errand - offsetof(struct tour, errand));
+    struct tour *tour = OWNER_OF(errand, struct tour, errand);
 
     tour->at = worker;
     if (tour->visit(tour, worker))

@@ -7,6 +7,7 @@
 
 #include "proxy/flow/client.h"
 #include "proxy/flow/tour.h"
+#include "proxy/net/owner.h"
 
 static struct client *find_client(struct worker *worker, uint64_t id)
 {
@@ -27,7 +28,7 @@ static void note_pin(struct tour *tour, struct client *client)
 
 static void on_pin(struct pool_waiter *waiter, enum pool_outcome outcome)
 {
-    struct tour *tour = (struct tour *)((char *)waiter - offsetof(struct tour, waiter));
+    struct tour *tour = OWNER_OF(waiter, struct tour, waiter);
     struct client *client = find_client(tour->at, tour->target);
 
     if (client && outcome == POOL_GRANTED && !client->pin && !client->inflight)
