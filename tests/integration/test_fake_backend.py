@@ -4,12 +4,14 @@ client reaches a connection that was not proven to be in step.
 The backend is a scripted fake Redis that logs every byte it gets.
 """
 
+import socket
+import struct
 import sys
 
 import pytest
 
 from harness import ROOT, wait_until
-from taken import wait_taken
+from taken import is_taken, wait_taken
 from wire import WireError, encode
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
@@ -42,6 +44,12 @@ def serves(client):
     """The connection works and is in step."""
     client.command("GET", "k")
     return client.read_reply() == X
+
+
+def vanish(client):
+    """End a client's connection without a goodbye: RST."""
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
 
 
 # ---- replies that nobody asked for ----
@@ -78,6 +86,27 @@ def test_the_reply_to_a_client_that_left_goes_to_nobody(fake, gate):
     fake.release()
     assert two.read_reply() == X
     assert serves(two)
+
+
+SESSION = [(("MULTI",), b"+OK\r\n"), (("WATCH", "k"), b"+OK\r\n"), (("MONITOR",), b"+OK\r\n"),
+           (("SUBSCRIBE", "c"), b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n")]
+
+
+@pytest.mark.parametrize("command,answer", SESSION, ids=[command[0] for command, _ in SESSION])
+def test_a_pin_whose_client_left_before_the_reply_serves_nobody_else(fake, gate, command, answer):
+    one, two = gate.connect(), gate.connect()
+    fake.on("BLPOP", reply(b"*-1\r\n"))
+    fake.once(command[0], hold(answer))
+    one.command(*command)
+    fake.wait_held()
+    pin = fake.with_command(command[0])
+    vanish(one)
+    gate.wait_for_log("client closed")
+    fake.release()
+    wait_until(lambda: pin.closed or is_taken(pin.socket), what="the late reply to be read")
+    assert two.call("BLPOP", "list", 0) is None
+    assert serves(two)
+    assert "BLPOP" not in pin.names(), "the state of the client that left is still in force there"
 
 
 def test_the_late_reply_to_a_request_that_timed_out_goes_to_nobody(fake, start_respgate):
@@ -274,12 +303,13 @@ def test_auth_is_first_and_alone(start_respgate):
         gate.kill()
 
 
-def test_a_login_out_of_step_is_given_up_before_a_client_uses_it(fake, gate):
+def test_a_login_out_of_step_is_given_up_before_a_client_uses_it(fake, start_respgate):
     fake.once("PING", reply(b"$16\r\n0123456789abcdef\r\n"))
-    client = gate.connect()
+    client = start_respgate(fake.url()).connect()
     client.command("GET", "canary")
     assert client.read_reply() == X
-    assert fake.connections[0].closed and b"canary" not in fake.received(0)
+    wait_until(lambda: fake.connections[0].closed, what="the connection out of step to be closed")
+    assert b"canary" not in fake.received(0)
 
 
 def test_a_login_that_takes_too_long_is_given_up(fake, start_respgate):
