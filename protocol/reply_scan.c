@@ -44,7 +44,7 @@ static enum resp_status find_line_end(const uint8_t *p, size_t len, size_t *text
     if (memchr(p, '\n', *text)) {
         return RESP_ERROR;
     }
-    if (*text + 1 >= len) {
+    if (!cr || *text + 1 >= len) {
         return RESP_MORE;
     }
     return cr[1] == '\n' ? RESP_DONE : RESP_ERROR;

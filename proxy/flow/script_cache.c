@@ -52,8 +52,12 @@ static void drop(struct script_cache *cache, struct script *script)
 
 static void drop_all(struct script_cache *cache)
 {
-    while (!TAILQ_EMPTY(&cache->uses))
-        drop(cache, TAILQ_FIRST(&cache->uses));
+    struct script *next;
+
+    for (struct script *script = TAILQ_FIRST(&cache->uses); script; script = next) {
+        next = TAILQ_NEXT(script, use);
+        drop(cache, script);
+    }
 }
 
 void script_cache_free(struct script_cache *cache)
@@ -109,6 +113,17 @@ static void touch(struct script_cache *cache, struct script *script)
     TAILQ_INSERT_HEAD(&cache->uses, script, use);
 }
 
+static void drop_least_used(struct script_cache *cache)
+{
+    struct script *before;
+
+    for (struct script *script = TAILQ_LAST(&cache->uses, script_uses); cache->bytes > cache->max_bytes;
+         script = before) {
+        before = TAILQ_PREV(script, script_uses, use);
+        drop(cache, script);
+    }
+}
+
 /* Remembers a body that is about to run or to be loaded. */
 static void remember(struct script_cache *cache, const uint8_t *body, size_t len)
 {
@@ -132,8 +147,7 @@ static void remember(struct script_cache *cache, const uint8_t *body, size_t len
     LIST_INSERT_HEAD(&cache->by_sha[sha_bucket(script->sha)], script, by_sha);
     TAILQ_INSERT_HEAD(&cache->uses, script, use);
     cache->bytes += sizeof(*script) + len;
-    while (cache->bytes > cache->max_bytes)
-        drop(cache, TAILQ_LAST(&cache->uses, script_uses));
+    drop_least_used(cache);
 }
 
 static struct script *find_sha(struct script_cache *cache, const uint8_t *sha, size_t len)

@@ -78,7 +78,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 static void on_mail(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *worker = arg;
-    STAILQ_HEAD(, errand) mail;
+    STAILQ_HEAD(mail, errand) mail;
     struct errand *errand;
     uint64_t wakes;
 

@@ -31,7 +31,12 @@ static struct backend_addresses *copy_addresses(const struct evutil_addrinfo *fo
 
 static bool same_addresses(const struct backend_addresses *a, const struct backend_addresses *b)
 {
-    return a && b && a->count == b->count && !memcmp(a->at, b->at, sizeof(a->at));
+    if (!a || !b || a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (a->at[i].len != b->at[i].len || memcmp(&a->at[i].address, &b->at[i].address, a->at[i].len) != 0)
+            return false;
+    return true;
 }
 
 static void on_resolved(int error, struct evutil_addrinfo *found, void *arg)
