@@ -10,9 +10,11 @@
 #include "proxy/flow/pool.h"
 #include "proxy/flow/worker.h"
 #include "proxy/net/log.h"
+#include "proxy/net/owner.h"
 
 enum {
     CONGESTED = 1 << 20,
+    CONGESTED_PIN = 1 << 18, /* there may be many, and nobody else's requests to fill them */
     TIMEOUTS_TO_GIVE_UP = 5, /* a reply that is later than so many command_timeouts will not come */
 };
 
@@ -35,7 +37,7 @@ static const struct conn_ops lane_conn_ops = {
 
 static struct lane *from_conn(struct conn *conn)
 {
-    return (struct lane *)((char *)conn - offsetof(struct lane, conn));
+    return OWNER_OF(conn, struct lane, conn);
 }
 
 struct lane *lane_new(struct pool *pool, enum lane_role role)
@@ -56,7 +58,7 @@ struct lane *lane_new(struct pool *pool, enum lane_role role)
 
 static void free_lane(struct reapable *reapable)
 {
-    struct lane *lane = (struct lane *)((char *)reapable - offsetof(struct lane, reapable));
+    struct lane *lane = OWNER_OF(reapable, struct lane, reapable);
     request_queue_finish(&lane->queue);
     free(lane);
 }
@@ -196,15 +198,20 @@ void lane_send_silent(struct lane *lane, const void *bytes, size_t len)
     lane_send(lane, &nobody, 0, bytes, len);
 }
 
+static size_t congestion(const struct lane *lane)
+{
+    return lane->role == LANE_PINNED ? CONGESTED_PIN : CONGESTED;
+}
+
 bool lane_is_congested(const struct lane *lane)
 {
-    return lane->conn.out.len + lane->pending.len > CONGESTED;
+    return lane->conn.out.len + lane->pending.len > congestion(lane);
 }
 
 void lane_wait(struct lane *lane, struct lane_waiter *waiter)
 {
     TAILQ_INSERT_TAIL(&lane->waiters, waiter, link);
-    conn_notify_drained(&lane->conn, CONGESTED / 2);
+    conn_notify_drained(&lane->conn, congestion(lane) / 2);
 }
 
 void lane_stop_waiting(struct lane *lane, struct lane_waiter *waiter)
