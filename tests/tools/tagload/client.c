@@ -54,7 +54,7 @@ static void forget(struct client *c)
         step_free(c);
     expect_clear(&c->expects);
     expect_clear(&c->messages);
-    bytes_free(&c->last_message);
+    expect_clear(&c->heard);
     c->out.start = c->out.end = c->in.start = c->in.end = 0;
     c->queued = c->sent = 0;
     c->expected = c->matched = c->messages_expected = c->messages_matched = 0;
@@ -312,6 +312,7 @@ void client_init(struct client *c, struct load *load, uint32_t id)
     STAILQ_INIT(&c->steps);
     STAILQ_INIT(&c->expects);
     STAILQ_INIT(&c->messages);
+    STAILQ_INIT(&c->heard);
 }
 
 void client_free(struct client *c)

@@ -70,11 +70,11 @@ struct client {
     struct expect_queue expects;  /* replies that must come */
     struct expect_queue messages; /* pub/sub messages that must come */
     uint64_t expected, matched, messages_expected, messages_matched;
-    struct bytes last_message;
-    uint32_t listening; /* pub/sub groups that may still get messages */
-    bool republished;   /* the partner had to publish again: the last message may come twice */
-    bool group_begins;  /* the next reply asked for starts a group */
-    bool holds_session; /* WATCH, MULTI or SUBSCRIBE is in force */
+    struct expect_queue heard; /* messages that came since the subscription, in case one comes twice */
+    uint32_t listening;        /* pub/sub groups that may still get messages */
+    bool republished;          /* the partner had to publish again: messages may come twice */
+    bool group_begins;         /* the next reply asked for starts a group */
+    bool holds_session;        /* WATCH, MULTI or SUBSCRIBE is in force */
     bool told_rgstate;
     unsigned happened; /* faults within the current group, a set of WHEN_ bits */
 

@@ -5,10 +5,10 @@
 
 enum {
     SMALL_BATCH = 6000,    /* bytes a half-close may leave in flight: well below what sockets hold */
-    LEAVE_PER_MILLE = 100, /* pipelines that are cut by a disconnect */
+    LEAVE_PER_MILLE = 250, /* pipelines that are cut by a disconnect */
     POLITE_PER_MILLE = 50, /* pipelines that end with QUIT or a half-close */
     GROUP_SIZE = 6,        /* most replies of an ordinary group: keeps the depth within its bound */
-    DATA_GROUPS = 14,      /* the first groups of the table need no state */
+    WAITING_GROUPS = 2,    /* the last ones of the table wait for others */
 };
 
 static const struct {
@@ -24,12 +24,14 @@ static const struct {
     {group_blpop, 10},       {group_pubsub, 5},
 };
 
+enum { N_GROUPS = sizeof(groups) / sizeof(groups[0]) };
+
 static void add_group(struct client *c)
 {
     static unsigned total;
 
     if (total == 0)
-        for (unsigned i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+        for (unsigned i = 0; i < N_GROUPS; i++)
             total += groups[i].weight;
     unsigned pick = rng_below(&c->rng, total), i = 0;
     while (pick >= groups[i].weight)
@@ -69,7 +71,7 @@ static void choose_fate(struct client *c, uint64_t first_byte)
 
 /*
  * A last small pipeline whose replies are all wanted although this side has shut its direction. Earlier replies are
- * waited for first; a blocking command is left out, because a server drops a blocked client that half-closes.
+ * waited for first; blocking and subscribing are left out, because a server drops a waiting client that half-closes.
  */
 static void end_by_half_close(struct client *c)
 {
@@ -79,7 +81,7 @@ static void end_by_half_close(struct client *c)
     client_add_step(c, STEP_REPLIES, c->expected);
     do {
         group_begin(c);
-        groups[rng_below(&c->rng, DATA_GROUPS)].ask(c);
+        groups[rng_below(&c->rng, N_GROUPS - WAITING_GROUPS)].ask(c);
     } while (--depth > 0 && bytes_len(&c->out) - before < SMALL_BATCH);
     c->fate = FATE_HALF_CLOSE;
 }
