@@ -65,7 +65,9 @@ size_t local_unsubscribe(struct client *client, const struct call *call)
         write_unsubscribed(&w, client->pool->key.resp, call->row, NULL, 0);
     for (uint32_t i = 1; call_arg(call, i, &name, &len); i++)
         write_unsubscribed(&w, client->pool->key.resp, call->row, name, len);
-    client_answer(client, &w, &client->worker->counters.replied);
+    count(client->worker, accepted);
+    count(client->worker, replied);
+    conn_write(&client->conn, w.bytes, w.len); /* whatever CLIENT REPLY says: it does not silence confirmations */
     free(w.bytes);
     return call->len;
 }

@@ -34,6 +34,8 @@ static void on_confirmation(struct client *client, struct lane *lane, const stru
     uint64_t total;
 
     if (request->type != '-') {
+        if (request->muted)
+            conn_write(&client->conn, bytes, len); /* CLIENT REPLY does not silence confirmations */
         if (!request->begun)
             session->confirming = (uint8_t)(pubsub_classify(bytes, len).kind | pubsub_classify(bytes, len).family << 4);
         if (!last)
