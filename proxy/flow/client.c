@@ -200,7 +200,8 @@ static void protocol_error(struct client *client)
         return;
     count(client->worker, protocol_errors);
     reply_protocol_error(&w, &client->scan);
-    conn_write(&client->conn, text, w.len);
+    if (!client_is_muted(client))
+        conn_write(&client->conn, text, w.len);
     client_finish(client, "protocol error");
 }
 
