@@ -134,7 +134,7 @@ static bool bulk_allowed(uint64_t n, const struct reply_limits *limits)
  * The line of a value that is not a simple line. *left, what is owed behind the value, grows by its elements; *skip is
  * what must be passed over of a bulk. Returns the line's length, LENGTH_MORE or LENGTH_BAD.
  */
-static inline int read_header(const uint8_t *p, size_t len, uint64_t *left, uint64_t *skip,
+static inline int read_header(const uint8_t *p, size_t len, bool nested, uint64_t *left, uint64_t *skip,
                               const struct reply_limits *limits)
 {
     uint64_t n = 0;
@@ -170,8 +170,11 @@ static inline int read_header(const uint8_t *p, size_t len, uint64_t *left, uint
         each = 2;
         line = length_read(p, len, &n);
         break;
+    case '>': /* within a reply it counts as no element either: EXEC with a PUBLISH to oneself */
+        *left += nested;
+        line = length_read(p, len, &n);
+        break;
     case '~':
-    case '>':
         line = length_read(p, len, &n);
         break;
     }
@@ -192,7 +195,7 @@ static inline enum resp_status scan_value(struct reply_scan *scan, const uint8_t
             return status;
         }
     } else {
-        int line = read_header(*p, (size_t)(end - *p), &left, &skip, limits);
+        int line = read_header(*p, (size_t)(end - *p), scan->type != 0 || scan->left > 1, &left, &skip, limits);
         if (line <= 0) {
             return line == LENGTH_MORE ? RESP_MORE : RESP_ERROR;
         }

@@ -15,7 +15,7 @@ static const struct reply_limits limits[] = {
 };
 
 /* Where the value at `at` ends, by recursion; only asked for replies that the scanner accepted. */
-static size_t value_end(const uint8_t *p, size_t len, size_t at)
+static size_t value_end(const uint8_t *p, size_t len, size_t at, bool nested)
 {
     const uint8_t *eol = memchr(p + at, '\r', len - at);
     bool counts = strchr("$!=|%*~>", p[at]) != NULL;
@@ -27,9 +27,10 @@ static size_t value_end(const uint8_t *p, size_t len, size_t at)
         return n < 0 ? next : next + (size_t)n + 2;
     }
     for (long long i = strchr("|%", p[at]) ? 2 * n : n; i > 0; i--) {
-        next = value_end(p, len, next);
+        next = value_end(p, len, next, true);
     }
-    return p[at] == '|' ? value_end(p, len, next) : next;
+    /* What is owed still behind an attribute, or a push within a reply. */
+    return p[at] == '|' || (p[at] == '>' && nested) ? value_end(p, len, next, nested) : next;
 }
 
 static size_t check_one(const uint8_t *p, size_t len, const struct reply_limits *with)
@@ -45,7 +46,7 @@ static size_t check_one(const uint8_t *p, size_t len, const struct reply_limits 
         return 0;
     }
     assert(whole.pos > 0 && whole.left == 0 && whole.skip == 0);
-    assert(value_end(p, whole.pos, 0) == whole.pos);
+    assert(value_end(p, whole.pos, 0, false) == whole.pos);
     return whole.pos;
 }
 

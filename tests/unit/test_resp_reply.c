@@ -64,7 +64,9 @@ static void test_good(void **state)
         {"|1\r\n+a\r\n*1\r\n+b\r\n-ERR x\r\n", '-'},
         {"|0\r\n|1\r\n+a\r\n|1\r\n+b\r\n+c\r\n+d\r\n>1\r\n+x\r\n", '>'},
         {"*2\r\n|1\r\n+a\r\n%1\r\n+b\r\n+c\r\n:1\r\n:2\r\n", '*'},
-        {"*2\r\n-ERR in an EXEC\r\n>1\r\n+x\r\n", '*'},
+        {"*2\r\n-ERR in an EXEC\r\n>1\r\n+x\r\n:1\r\n", '*'},
+        {"*1\r\n>2\r\n+x\r\n>1\r\n:2\r\n+y\r\n:1\r\n", '*'},
+        {"|1\r\n>1\r\n+x\r\n+k\r\n+v\r\n>1\r\n+z\r\n", '>'},
     };
     (void)state;
 
