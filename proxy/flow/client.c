@@ -12,6 +12,7 @@ static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len);
 static void on_eof(struct conn *conn);
 static void on_conn_lost(struct conn *conn, const char *reason);
 static void on_drained(struct conn *conn);
+static void check_end(struct client *client);
 static void on_reply(struct requester *owner, struct lane *lane, struct request *request, const uint8_t *bytes,
                      size_t len, bool last);
 static void on_request_lost(struct requester *owner, struct lane *lane, struct request *request,
@@ -265,6 +266,8 @@ static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len)
             break;
         used += n;
     }
+    if (client->blocked)
+        check_end(client); /* its end may have come while the command waited for a pin */
     return used;
 }
 
