@@ -115,6 +115,7 @@ void client_close(struct client *client, const char *reason)
     log_write(LOG_DEBUG, "client closed", LOG_NUM("client", client->id), LOG_TEXT("reason", reason),
               LOG_NUM("in_flight", client->inflight));
     client->state = CLIENT_GONE;
+    client->inflight++; /* stays until the end of this function, whatever ends its requests below */
     stop_waiting(client);
     throttle_end(client);
     client_leave_lane(client);
@@ -127,6 +128,7 @@ void client_close(struct client *client, const char *reason)
     TAILQ_REMOVE(&worker->clients, client, link);
     atomic_fetch_sub(&worker->crew->clients, 1);
     count(worker, clients_closed);
+    client->inflight--;
     free_when_done(client);
     worker_client_gone(worker);
 }
@@ -322,8 +324,10 @@ void client_answer(struct client *client, const struct reply_writer *reply, _Ato
 {
     count(client->worker, accepted);
     counter_add(outcome, 1);
-    if (!client_is_muted(client))
-        conn_write(&client->conn, reply->bytes, reply->len);
+    if (client_is_muted(client))
+        return;
+    conn_write(&client->conn, reply->bytes, reply->len);
+    throttle_answers(client);
 }
 
 void client_answer_error(struct client *client, const char *text, _Atomic uint64_t *outcome)
@@ -346,18 +350,23 @@ void client_answer_ok(struct client *client)
 struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
                             size_t len)
 {
-    struct request *request = lane_send(lane, &client->requester, (uint8_t)kind, bytes, len);
+    bool muted = client_is_muted(client), run = kind == REQUEST_PLAIN && client->session.overflow;
+    struct request *request = run ? lane_send_in_run(lane, &client->requester, muted, bytes, len) : NULL;
 
-    request->muted = client_is_muted(client);
+    if (!request) {
+        request = lane_send(lane, &client->requester, (uint8_t)kind, bytes, len);
+        request->muted = muted;
+        request->run = run;
+    }
     client->inflight++;
     count(client->worker, accepted);
     return request;
 }
 
-/* One request less in flight: what waited for that goes on. */
-static void request_ended(struct client *client)
+/* So many requests less in flight: what waited for that goes on. */
+static void requests_ended(struct client *client, uint32_t n)
 {
-    client->inflight--;
+    client->inflight -= n;
     if (client->state == CLIENT_GONE) {
         free_when_done(client);
         return;
@@ -382,14 +391,14 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
 {
     struct client *client = from_requester(owner);
     struct worker *worker = client->worker;
-    bool ended = last && !request->replies;
+    bool ended = last && (request->run || !request->replies);
 
     if (client->state == CLIENT_GONE) {
         if (!ended)
             return;
         count(worker, client_gone);
         count(worker, tombstones);
-        request_ended(client);
+        requests_ended(client, 1);
         return;
     }
     bool handled = request->kind != REQUEST_PLAIN && session_on_reply(client, lane, request, bytes, len, last);
@@ -405,7 +414,7 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
     else if (!client->resent)
         count(worker, replied);
     client->resent = false;
-    request_ended(client);
+    requests_ended(client, 1);
 }
 
 static void answer_loss(struct client *client, const struct request *request, const char *text)
@@ -423,27 +432,28 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
     struct client *client = from_requester(owner);
     struct worker *worker = client->worker;
     bool pinned = lane == client->pin;
+    uint32_t n = request->run ? request->replies : 1;
 
     if (client->state == CLIENT_GONE) {
-        count(worker, client_gone);
+        counter_add(&worker->counters.client_gone, n);
     } else if (loss == REQUEST_UNSENT) {
         count(worker, unavailable);
         answer_loss(client, request, reply_text_rgunavail);
     } else if (request->begun) {
-        count(worker, unknown);
+        counter_add(&worker->counters.unknown, n);
         client_close(client, "backend lost within a reply");
     } else if (pinned && (client->blocked || pin_has_state(client)) && request->kind != REQUEST_EXEC) {
-        count(worker, state);
+        counter_add(&worker->counters.state, n);
         answer_loss(client, request, reply_text_rgstate);
         client_finish(client, "backend lost with session state");
     } else if (worker->settings->close_on_unknown) {
         count(worker, unknown);
         client_close(client, "backend lost");
     } else {
-        count(worker, unknown);
+        counter_add(&worker->counters.unknown, n);
         answer_loss(client, request, reply_text_rgunknown);
-        if (client->streaming || (pinned && pin_has_state(client)))
+        if (client->streaming || request->run || (pinned && pin_has_state(client)))
             client_finish(client, "backend lost");
     }
-    request_ended(client);
+    requests_ended(client, n);
 }
