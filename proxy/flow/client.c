@@ -115,7 +115,6 @@ void client_close(struct client *client, const char *reason)
     log_write(LOG_DEBUG, "client closed", LOG_NUM("client", client->id), LOG_TEXT("reason", reason),
               LOG_NUM("in_flight", client->inflight));
     client->state = CLIENT_GONE;
-    client->inflight++; /* stays until the end of this function, whatever ends its requests below */
     stop_waiting(client);
     throttle_end(client);
     client_leave_lane(client);
@@ -128,7 +127,6 @@ void client_close(struct client *client, const char *reason)
     TAILQ_REMOVE(&worker->clients, client, link);
     atomic_fetch_sub(&worker->crew->clients, 1);
     count(worker, clients_closed);
-    client->inflight--;
     free_when_done(client);
     worker_client_gone(worker);
 }
