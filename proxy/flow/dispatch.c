@@ -221,8 +221,8 @@ static size_t dispatch_call(struct client *client, const struct call *call)
     }
     if (wait)
         return 0;
-    if (row->id == CMD_QUIT)
-        return local_quit(client, call);
+    if (row->id == CMD_QUIT && !(client->pin && client->pin->tunnel))
+        return local_quit(client, call); /* in a tunnel, only the backend knows which replies are still to come */
     if (row->id == CMD_RESET && call->argc == 1)
         return local_reset(client, call);
     if (client->pin && pin_has_state(client))
