@@ -39,7 +39,7 @@ enum gate {
     GATE_LANE,   /* the lane has too much to send */
     GATE_POOL,   /* for a pin, or the backend's word on a key */
     GATE_ERRAND, /* for an errand to come back from the other workers */
-    GATE_READ,   /* for the client to read its replies */
+    GATE_READ,   /* for the client to read what was answered here */
 };
 
 enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP_THIS };
@@ -126,6 +126,7 @@ struct client {
     bool at_eof : 1;
     bool authenticated : 1;
     bool is_unix : 1;
+    bool throttled : 1;     /* it must read: in the worker's list, since throttled_ms */
     bool resent : 1;        /* the reply being handled is not the last word: its call was sent again */
     struct pool *next_pool; /* of a SELECT, HELLO or AUTH under way */
 };
@@ -233,6 +234,8 @@ size_t stream_continue(struct client *client, const uint8_t *bytes, size_t len);
 
 /* The client has more unread replies than it may: stops the lane they come from. */
 void throttle_lane(struct client *client, struct lane *lane);
+/* The same for answers from here: no further command is taken. */
+void throttle_answers(struct client *client);
 void throttle_end(struct client *client);
 void throttle_tick(struct worker *worker, uint64_t now_ms);
 

@@ -41,7 +41,10 @@ static struct lane *choose_lane(struct client *client)
 
 static bool must_wait(struct client *client, struct lane *lane)
 {
-    if (client->inflight >= client->worker->settings->pipeline_depth) {
+    /* Aside, where the backend holds the replies, a run of commands costs as much as one. */
+    uint32_t held = client->session.overflow ? request_count(&lane->queue) : client->inflight;
+
+    if (held >= client->worker->settings->pipeline_depth) {
         client_shut(client, GATE_DEPTH);
         return true;
     }
@@ -72,7 +75,7 @@ static bool go_aside(struct client *client, const struct call *call, size_t *use
 
 size_t dispatch_plain(struct client *client, const struct call *call)
 {
-    bool unread = client->conn.out.len > client->worker->settings->reply_buffer;
+    bool unread = client->conn.armed_write || client->conn.out.len > client->worker->settings->reply_buffer;
     size_t used = 0;
     struct lane *lane;
 

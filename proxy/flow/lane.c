@@ -171,6 +171,21 @@ struct request *lane_send(struct lane *lane, struct requester *owner, uint8_t ki
     return request_at(&lane->queue, request_count(&lane->queue) - 1);
 }
 
+struct request *lane_send_in_run(struct lane *lane, const struct requester *owner, bool muted, const void *bytes,
+                                 size_t len)
+{
+    struct request *newest;
+
+    if (!request_count(&lane->queue))
+        return NULL;
+    newest = request_at(&lane->queue, request_count(&lane->queue) - 1);
+    if (!newest->run || newest->owner != owner || newest->muted != muted || newest->dropped)
+        return NULL;
+    newest->replies++;
+    lane_send_more(lane, bytes, len);
+    return newest;
+}
+
 void lane_send_more(struct lane *lane, const void *bytes, size_t len)
 {
     lane->given += len;
@@ -254,7 +269,7 @@ static void deliver_to_request(struct lane *lane, const uint8_t *bytes, size_t l
         return;
     }
     /* An error ends what would have been several confirmations. */
-    if (oldest->type == '-' || oldest->replies <= 1)
+    if ((oldest->type == '-' && !oldest->run) || oldest->replies <= 1)
         oldest->replies = 0;
     else
         oldest->replies--;

@@ -75,8 +75,9 @@ struct lane {
     struct login login;
     uint64_t backend_id; /* CLIENT ID of this connection on the server; 0 = not known */
     uint64_t opening_until_ms;
-    uint64_t used_ms; /* when it was last given a command or became idle */
-    char name[64];    /* CLIENT SETNAME in effect on the backend; "" = none */
+    uint64_t used_ms;    /* when it was last given a command or became idle */
+    uint64_t held_up_ms; /* while DIVERTED: how long those behind have waited for clients that do not read */
+    char name[64];       /* CLIENT SETNAME in effect on the backend; "" = none */
     TAILQ_HEAD(, lane_waiter) waiters;
 };
 
@@ -91,6 +92,9 @@ void lane_open(struct lane *lane);
 
 /* Gives one whole command, or the first part of one. The request is valid until the queue changes. */
 struct request *lane_send(struct lane *lane, struct requester *owner, uint8_t kind, const void *bytes, size_t len);
+/* The same for one more command of a run: the newest request, when it is a run of this owner; else NULL. */
+struct request *lane_send_in_run(struct lane *lane, const struct requester *owner, bool muted, const void *bytes,
+                                 size_t len);
 /* Further bytes: of the newest request, or on a tunnel. */
 void lane_send_more(struct lane *lane, const void *bytes, size_t len);
 

@@ -144,8 +144,10 @@ struct lane *pool_shared_lane(struct pool *pool)
 
 void pool_divert(struct pool *pool, struct lane *lane)
 {
-    if (lane->role == LANE_SHARED)
-        move_lane(pool, lane, LANE_DIVERTED);
+    if (lane->role != LANE_SHARED)
+        return;
+    lane->held_up_ms = 0;
+    move_lane(pool, lane, LANE_DIVERTED);
 }
 
 void pool_retire(struct pool *pool, struct lane *lane)

@@ -1,11 +1,13 @@
 /*
  * Clients that do not read. Replies are written as they come; what the kernel does not take is held for the client up
- * to reply_buffer, then the lane it comes from is not read any further:
+ * to reply_buffer, then where they come from stops:
  *
- *   a pinned lane    stops; the backend holds the rest, as it would without a proxy
- *   a shared lane    is diverted, so that new requests of others take another one, and stops. While requests of others
- *                    wait behind the reply, reply_buffer_max is held before it stops, and after a second the client
- * that does not read is closed, so that the others get on.
+ *   a pinned lane    is not read any further; the backend holds the rest, as it would without a proxy
+ *   a shared lane    becomes the client's own, when nobody else waits for a reply on it, and that is that. Else it is
+ *                    diverted, so that new requests of others take another one; reply_buffer_max is held before it
+ *                    stops, and a client that keeps others waiting for a second in all, however often it reads a bit
+ *                    in between, is closed so that they get on
+ *   answers from here  the client's next command waits
  *
  * A client that takes nothing of what is held for slow_client_timeout is closed in any case.
  */
@@ -13,6 +15,34 @@
 #include "proxy/net/log.h"
 
 enum { PATIENCE_WITH_OTHERS_MS = 1000 };
+
+static void start_clock(struct client *client)
+{
+    if (client->throttled)
+        return;
+    client->throttled = true;
+    client->throttled_ms = loop_now_ms(&client->worker->loop);
+    conn_notify_drained(&client->conn, client->worker->settings->reply_buffer / 2);
+    TAILQ_INSERT_TAIL(&client->worker->throttling, client, throttling);
+    worker_want_tick(client->worker);
+}
+
+/* The client may go on asking, at its own expense and the backend's. */
+static void go_on_aside(struct client *client, struct lane *lane)
+{
+    bool was_shared = lane != client->pin;
+
+    if (was_shared && client->pin)
+        return;
+    if (was_shared) {
+        pool_pin_shared(lane->pool, lane, &client->holder);
+        client->pin = lane;
+        client_leave_lane(client);
+    }
+    client->session.overflow = true;
+    if (client->gate == GATE_DEPTH || (was_shared && client->gate == GATE_DRAIN))
+        client_open_gate(client);
+}
 
 void throttle_lane(struct client *client, struct lane *lane)
 {
@@ -24,26 +54,49 @@ void throttle_lane(struct client *client, struct lane *lane)
         return;
     if (client->conn.out.len <= (others ? settings->reply_buffer_max : settings->reply_buffer))
         return;
-    pool_divert(lane->pool, lane);
     conn_pause(&lane->conn);
     lane_ref(lane);
     client->throttles = lane;
-    client->throttled_ms = loop_now_ms(&client->worker->loop);
-    conn_notify_drained(&client->conn, settings->reply_buffer / 2);
-    TAILQ_INSERT_TAIL(&client->worker->throttling, client, throttling);
-    worker_want_tick(client->worker);
+    start_clock(client);
+    if (others)
+        pool_divert(lane->pool, lane);
+    else
+        go_on_aside(client, lane);
+}
+
+void throttle_answers(struct client *client)
+{
+    if (client->conn.out.len <= client->worker->settings->reply_buffer)
+        return;
+    client_shut(client, GATE_READ);
+    start_clock(client);
 }
 
 void throttle_end(struct client *client)
 {
     struct lane *lane = client->throttles;
 
+    if (!client->throttled)
+        return;
+    client->throttled = false;
+    TAILQ_REMOVE(&client->worker->throttling, client, throttling);
     if (!lane)
         return;
     client->throttles = NULL;
-    TAILQ_REMOVE(&client->worker->throttling, client, throttling);
+    lane->held_up_ms += loop_now_ms(&client->worker->loop) - client->throttled_ms;
     conn_resume(&lane->conn);
     lane_unref(lane);
+}
+
+static bool is_too_slow(const struct client *client, uint64_t now_ms)
+{
+    uint64_t waited_ms = now_ms - client->throttled_ms;
+    const struct lane *lane = client->throttles;
+
+    if (waited_ms >= client->worker->settings->slow_client_timeout_ms)
+        return true;
+    return lane && lane->held_up_ms + waited_ms >= PATIENCE_WITH_OTHERS_MS &&
+           lane_serves_others(lane, &client->requester);
 }
 
 void throttle_tick(struct worker *worker, uint64_t now_ms)
@@ -51,12 +104,8 @@ void throttle_tick(struct worker *worker, uint64_t now_ms)
     struct client *client, *next;
 
     for (client = TAILQ_FIRST(&worker->throttling); client; client = next) {
-        uint64_t patience = worker->settings->slow_client_timeout_ms;
-
         next = TAILQ_NEXT(client, throttling);
-        if (patience > PATIENCE_WITH_OTHERS_MS && lane_serves_others(client->throttles, &client->requester))
-            patience = PATIENCE_WITH_OTHERS_MS;
-        if (now_ms - client->throttled_ms < patience)
+        if (!is_too_slow(client, now_ms))
             continue;
         count(worker, clients_slow);
         log_write(LOG_WARN, "client closed", LOG_NUM("client", client->id),
