@@ -317,7 +317,7 @@ static void note_failure(struct pool *pool, const char *reason)
     pool->failures++;
     pool->retry_ms = loop_now_ms(&pool->worker->loop) + backoff_ms(pool);
     backend_ask_resolve(pool->worker->settings->backend);
-    if (pool->failures == 2)
+    if (pool->failures == 1)
         log_write(LOG_WARN, "backend down", LOG_TEXT("backend", pool->worker->settings->backend->name),
                   LOG_TEXT("url", pool->worker->settings->backend->redacted), LOG_TEXT("reason", reason));
 }

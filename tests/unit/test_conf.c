@@ -45,7 +45,7 @@ static void test_defaults(void **state)
     assert_string_equal(conf_name_at(conf, "backend", 0), "default");
     assert_string_equal(conf_string(conf, "backend", "default", "url"), "redis://127.0.0.1:6379/0");
     assert_int_equal(conf_number(conf, "backend", "default", "connections"), 1);
-    assert_int_equal(conf_number(conf, "backend", "default", "max_connections"), 256);
+    assert_int_equal(conf_number(conf, "backend", "default", "max_connections"), 1024);
     assert_int_equal(conf_number(conf, "backend", "default", "connect_timeout"), 2000);
     assert_int_equal(conf_number(conf, "backend", "default", "command_timeout"), 0);
     assert_int_equal(conf_number(conf, "backend", "default", "idle_timeout"), 60000);
