@@ -180,6 +180,67 @@ def test_half_a_large_reply_that_was_begun_ends_with_a_close(fake, gate):
     assert serves(two)
 
 
+# ---- sessions whose connection is lost ----
+
+def session_of(fake, gate):
+    """A client with a connection of its own on which WATCH is in force."""
+    fake.on("WATCH", reply(b"+OK\r\n"))
+    client = gate.connect()
+    assert client.call("WATCH", "k") == "OK"
+    return client
+
+
+def test_pins_are_still_given_after_many_were_lost_with_their_state(fake, gate):
+    fake.on("BLPOP", reply(b"*-1\r\n"))
+    for _ in range(5):
+        client = session_of(fake, gate)
+        fake.once("GET", close_after())
+        client.command("GET", "k")
+        assert client.read_reply().startswith(b"-RGSTATE ")
+        assert client.at_eof()
+    other = gate.connect()
+    assert other.call("BLPOP", "list", 0) is None and serves(other)
+
+
+def test_pins_are_still_given_after_some_were_lost_without_state(fake, gate):
+    fake.on("BLPOP", reply(b"*-1\r\n"))
+    client = gate.connect()
+    for _ in range(5):
+        fake.once("NOSUCH", close_after())
+        client.command("NOSUCH")
+        assert client.read_reply().startswith(b"-RGUNKNOWN ")
+    assert client.call("BLPOP", "list", 0) is None and serves(client)
+
+
+def test_exec_in_flight_is_unknown_and_closed(fake, gate):
+    client = session_of(fake, gate)
+    fake.on("MULTI", reply(b"+OK\r\n"))
+    assert client.call("MULTI") == "OK"
+    fake.once("EXEC", close_after())
+    client.command("EXEC")
+    assert client.read_reply().startswith(b"-RGUNKNOWN ")
+    assert client.at_eof()
+
+
+def test_a_blocked_command_that_is_lost_is_told_and_closed(fake, gate):
+    client = gate.connect()
+    fake.once("BLPOP", close_after())
+    client.command("BLPOP", "list", 0)
+    assert client.read_reply().startswith(b"-RGSTATE ")
+    assert client.at_eof()
+
+
+@pytest.mark.parametrize("name", ["WATCH", "SUBSCRIBE"])
+def test_an_idle_session_that_is_lost_is_closed(fake, gate, name):
+    fake.on(name, reply(dict((command[0], answer) for command, answer in SESSION)[name]))
+    client = gate.connect()
+    client.command(name, "c")
+    client.read_reply()
+    fake.with_command(name).close()
+    if not client.at_eof():
+        assert client.read_reply().startswith(b"-RGSTATE ") and client.at_eof()
+
+
 # ---- replies that come too early ----
 
 @pytest.mark.parametrize("size", [40_000, 900_000, 8_000_000])
