@@ -407,7 +407,7 @@ static void end(struct lane *lane, const char *reason, bool on_purpose)
     lost = request_count(&lane->queue) - keep_unsent(lane, was_ready);
     conn_close(&lane->conn);
     lane->state = LANE_CLOSED;
-    lane->subscriber = lane->tunnel = false;
+    lane->subscriber = false;
     if (!on_purpose)
         counter_add(was_ready ? &pool->worker->counters.lanes_lost : &pool->worker->counters.lanes_failed, 1);
     log_write(was_ready && lost && !on_purpose ? LOG_WARN : LOG_DEBUG, "lane lost", LOG_NUM("lane", lane->serial),
