@@ -420,6 +420,7 @@ static void end(struct lane *lane, const char *reason, bool on_purpose)
         lane->holder = NULL;
         holder->ops->on_lane_lost(holder, lane, reason);
     }
+    lane->tunnel = false; /* not before its holder has been told, to whom a tunnel matters */
     wake_waiters(lane);
     pool_lane_lost(pool, lane, was_ready, reason);
     lane_unref(lane);
