@@ -435,7 +435,7 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
     if (client->state == CLIENT_GONE) {
         counter_add(&worker->counters.client_gone, n);
     } else if (loss == REQUEST_UNSENT) {
-        count(worker, unavailable);
+        counter_add(&worker->counters.unavailable, n);
         answer_loss(client, request, reply_text_rgunavail);
     } else if (request->begun) {
         counter_add(&worker->counters.unknown, n);
@@ -445,7 +445,7 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
         answer_loss(client, request, reply_text_rgstate);
         client_finish(client, "backend lost with session state");
     } else if (worker->settings->close_on_unknown) {
-        count(worker, unknown);
+        counter_add(&worker->counters.unknown, n);
         client_close(client, "backend lost");
     } else {
         counter_add(&worker->counters.unknown, n);
