@@ -99,7 +99,8 @@ static size_t tx_dispatch(struct client *client, const struct call *call)
         return tx_exec(client, call);
     if (whole && row->id == CMD_DISCARD)
         return client_drained(client) ? pin_send_and_wait(client, call, REQUEST_DISCARD) : 0;
-    if (row->cls == COMMAND_REWRITE || carries_login(call) || client->worker->settings->refused[row->index])
+    bool own_login = carries_login(call) && client->worker->settings->auth != AUTH_BACKEND;
+    if (row->cls == COMMAND_REWRITE || own_login || client->worker->settings->refused[row->index])
         return poison(client, call);
     if (whole && is_foreign_in_tx(row))
         client->session.tx_foreign = true;
