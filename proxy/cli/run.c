@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "conf/conf.h"
@@ -19,6 +20,8 @@
 #include "proxy/net/log.h"
 
 enum { N_EVENTS = 5 };
+
+enum { SPARE_FDS = 32 }; /* listeners, event loops, standard streams */
 
 struct process {
     struct event_base *base;
@@ -112,6 +115,20 @@ static int run_crew(struct process *process)
     return started ? EXIT_FINE : EXIT_FAILED;
 }
 
+/* Each client and each backend connection takes a descriptor; that there are too few is said now, not under load. */
+static void allow_descriptors(const struct settings *settings)
+{
+    rlim_t needed = (rlim_t)settings->max_clients + (rlim_t)settings->max_connections * settings->workers + SPARE_FDS;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < needed)
+        log_write(LOG_WARN, "few descriptors", LOG_NUM("limit", limit.rlim_cur), LOG_NUM("needed", needed),
+                  LOG_TEXT("reason", "max_clients and max_connections could not all be served; raise LimitNOFILE"));
+}
+
 static int serve(const struct settings *settings)
 {
     struct process process = {.base = event_base_new()};
@@ -139,6 +156,7 @@ int cli_run(const struct cli_options *options)
     signal(SIGPIPE, SIG_IGN);
     if (settings_init(&settings, conf, error, sizeof(error))) {
         log_start(conf, &settings);
+        allow_descriptors(&settings);
         code = serve(&settings);
     } else {
         fprintf(stderr, "%s\n", error);

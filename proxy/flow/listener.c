@@ -18,7 +18,7 @@
 #include "proxy/flow/client.h"
 #include "proxy/net/log.h"
 
-enum { BACKLOG = 1024, ACCEPTS_PER_TURN = 64, SHORTAGE_LOG_MS = 10000 };
+enum { BACKLOG = 1024, ACCEPTS_PER_TURN = 64, LOG_EVERY_MS = 10000 };
 
 struct listener {
     struct listener *next;
@@ -26,9 +26,10 @@ struct listener {
     struct event *event;
     int fd;
     bool is_unix;
-    bool owns_path; /* this one unlinks the Unix socket's path */
-    bool resting;   /* out of descriptors */
-    uint64_t shortage_logged_ms;
+    bool owns_path;                                 /* this one unlinks the Unix socket's path */
+    bool resting;                                   /* out of descriptors */
+    uint64_t shortage_logged_ms, rejects_logged_ms; /* 0: never */
+    uint64_t rejects;
 };
 
 static bool fail(const char *what, const char *address)
@@ -160,6 +161,16 @@ bool listener_share_unix(struct worker *worker, const struct worker *owner)
     return fd >= 0 && add(worker, fd, true);
 }
 
+static bool may_log(const struct listener *listener, uint64_t *logged_ms)
+{
+    uint64_t now_ms = loop_now_ms(&listener->worker->loop);
+
+    if (*logged_ms && now_ms - *logged_ms < LOG_EVERY_MS)
+        return false;
+    *logged_ms = now_ms;
+    return true;
+}
+
 static void reject(struct listener *listener, int fd)
 {
     uint8_t bytes[64];
@@ -170,6 +181,12 @@ static void reject(struct listener *listener, int fd)
     (void)n;
     close(fd);
     count(listener->worker, clients_rejected);
+    listener->rejects++;
+    if (!may_log(listener, &listener->rejects_logged_ms))
+        return;
+    log_write(LOG_WARN, "clients rejected", LOG_TEXT("reason", "max_clients are connected"),
+              LOG_NUM("max_clients", listener->worker->settings->max_clients), LOG_NUM("rejected", listener->rejects));
+    listener->rejects = 0;
 }
 
 static void take(struct listener *listener, int fd)
@@ -186,14 +203,12 @@ static void take(struct listener *listener, int fd)
 
 static void rest(struct listener *listener)
 {
-    uint64_t now_ms = loop_now_ms(&listener->worker->loop);
+    int why = errno;
 
     event_del(listener->event);
     listener->resting = true;
-    if (listener->shortage_logged_ms && now_ms - listener->shortage_logged_ms < SHORTAGE_LOG_MS)
-        return;
-    listener->shortage_logged_ms = now_ms;
-    log_write(LOG_ERROR, "cannot accept", LOG_TEXT("reason", strerror(errno)));
+    if (may_log(listener, &listener->shortage_logged_ms))
+        log_write(LOG_ERROR, "cannot accept", LOG_TEXT("reason", strerror(why)));
 }
 
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)

@@ -292,26 +292,40 @@ void crew_drain(struct crew *crew, bool now)
     }
 }
 
-static void log_ledger(const struct crew *crew)
-{
-    uint64_t total[8] = {0};
+static const struct counter_name {
+    const char *name;
+    size_t offset;
+} counter_names[] = {
+#define X(name, help) {#name, offsetof(struct counters, name)},
+    COUNTERS(X)
+#undef X
+};
 
-    for (unsigned i = 0; i < crew->count; i++) {
-        const struct counters *counters = &crew->workers[i].counters;
-        unsigned n = 0;
-#define X(name, help) total[n++] += atomic_load(&counters->name);
-        COUNTERS_LEDGER(X)
+enum {
+#define X(name, help) +1
+    N_LEDGER = 0 COUNTERS_LEDGER(X),
 #undef X
-    }
+    N_COUNTERS = sizeof(counter_names) / sizeof(*counter_names),
+};
+
+static uint64_t total(const struct crew *crew, size_t offset)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < crew->count; i++)
+        sum += atomic_load((const _Atomic uint64_t *)((const char *)&crew->workers[i].counters + offset));
+    return sum;
+}
+
+static void log_totals(const struct crew *crew, const char *event, unsigned first, unsigned end)
+{
+    struct log_field fields[N_COUNTERS + 1];
     unsigned n = 0;
-    struct log_field fields[9];
-#define X(name, help)                                                                                                  \
-    fields[n] = LOG_NUM(#name, total[n]);                                                                              \
-    n++;
-    COUNTERS_LEDGER(X)
-#undef X
+
+    for (unsigned i = first; i < end; i++)
+        fields[n++] = LOG_NUM(counter_names[i].name, total(crew, counter_names[i].offset));
     fields[n] = LOG_END;
-    log_fields(LOG_INFO, "ledger", fields);
+    log_fields(LOG_INFO, event, fields);
 }
 
 void crew_finish(struct crew *crew)
@@ -323,8 +337,10 @@ void crew_finish(struct crew *crew)
             pthread_join(crew->workers[i].thread, NULL);
     for (unsigned i = 0; i < crew->count; i++)
         worker_finish(&crew->workers[i]);
-    if (served)
-        log_ledger(crew);
+    if (served) {
+        log_totals(crew, "counters", N_LEDGER, N_COUNTERS);
+        log_totals(crew, "ledger", 0, N_LEDGER);
+    }
     close(crew->done_fd);
     free(crew->workers);
 }
