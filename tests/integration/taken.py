@@ -35,6 +35,12 @@ def ask_kernel(local, remote):
     raise OSError(error, os.strerror(error))
 
 
+def receive_queue(local, remote):
+    """Bytes that the kernel holds for the IPv4 socket with these ends, unread; 0 when there is no such socket."""
+    diag = ask_kernel(local, remote)
+    return struct.unpack_from("=I", diag, DIAG_RQUEUE)[0] if diag else 0
+
+
 def attribute(diag, wanted):
     """The value of one attribute behind an inet_diag_msg."""
     at = DIAG_LEN
