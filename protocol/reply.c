@@ -7,6 +7,7 @@
 #include "protocol/command.h"
 
 const char reply_text_noauth[] = "NOAUTH Authentication required.";
+const char reply_text_noauth_exec[] = "EXECABORT Transaction discarded because of: NOAUTH Authentication required.";
 const char reply_text_noauth_hello[] =
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option "
     "can be used to authenticate the client and select the RESP protocol version at the same time";

@@ -34,6 +34,7 @@ void reply_protocol_error(struct reply_writer *w, const struct request_scan *sca
 
 /* Texts, without the leading '-'. Formatted ones take their arguments where a %s stands. */
 extern const char reply_text_noauth[];       /* NOAUTH Authentication required. */
+extern const char reply_text_noauth_exec[];  /* EXECABORT Transaction discarded because of: NOAUTH ... */
 extern const char reply_text_noauth_hello[]; /* NOAUTH HELLO must be called with the client already ... */
 extern const char reply_text_wrongpass[];
 extern const char reply_text_auth_no_password[];

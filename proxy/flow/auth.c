@@ -49,6 +49,12 @@ bool auth_is_due(struct client *client, const struct command *row, bool *wait)
     return false;
 }
 
+void auth_note(struct worker *worker, const struct command *row)
+{
+    if (row->id == CMD_ACL_SETUSER || row->id == CMD_ACL_DELUSER || row->id == CMD_ACL_LOAD)
+        atomic_fetch_add(&worker->crew->acl_changes, 1);
+}
+
 /* --- our own users --- */
 
 static bool login_is_right(const struct settings *settings, const char *user, size_t user_len, const uint8_t *password,
@@ -102,6 +108,12 @@ static void set_user(struct client *client, const struct login_words *words)
 
 /* --- waiting for the backend's word --- */
 
+static bool is_still_true(struct worker *worker, const struct pool *pool)
+{
+    return pool->proven_acl == atomic_load(&worker->crew->acl_changes) &&
+           loop_now_ms(&worker->loop) - pool->proven_ms < PROVEN_FOR_MS;
+}
+
 /* The pool of `key` once the backend has accepted it. NULL: wait, or the answer was given (*used). */
 static struct pool *settle(struct client *client, const struct call *call, const struct lane_key *key, bool fresh,
                            size_t *used)
@@ -124,7 +136,7 @@ static struct pool *settle(struct client *client, const struct call *call, const
         client_answer_error(client, text, &worker->counters.replied);
         return NULL;
     }
-    if (pool->proven && (!fresh || loop_now_ms(&worker->loop) - pool->proven_ms < PROVEN_FOR_MS))
+    if (pool->proven && (!fresh || is_still_true(worker, pool)))
         return pool;
     pool->proven = false;
     pool_wait(pool, &client->pool_waiter, false);

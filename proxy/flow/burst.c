@@ -60,6 +60,7 @@ size_t burst_try(struct client *client, const struct call *call, struct lane *la
         return 0;
     while (at < len && next_member(client, call->bytes + at, len - at, &member)) {
         enum request_kind kind = member.row->id == CMD_EXEC ? REQUEST_BURST_EXEC : REQUEST_PLAIN;
+        auth_note(client->worker, member.row);
         client_send(client, lane, kind, member.bytes, member.len);
         at += member.len;
     }

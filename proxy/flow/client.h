@@ -252,6 +252,8 @@ size_t local_unsubscribe(struct client *client, const struct call *call);
 
 /* Whether the client must log in before it may send `row`; *wait when that is not known yet. */
 bool auth_is_due(struct client *client, const struct command *row, bool *wait);
+/* A command passes by: after a change of the backend's users what it said of their logins may be wrong. */
+void auth_note(struct worker *worker, const struct command *row);
 size_t auth_command(struct client *client, const struct call *call);
 size_t auth_hello(struct client *client, const struct call *call);
 size_t auth_select(struct client *client, const struct call *call);

@@ -219,11 +219,14 @@ static size_t dispatch_call(struct client *client, const struct call *call)
     if (auth_is_due(client, row, &wait)) {
         if (!client_drained(client))
             return 0;
-        client_answer_error(client, reply_text_noauth, &client->worker->counters.denied);
+        client_answer_error(client, row->id == CMD_EXEC ? reply_text_noauth_exec : reply_text_noauth,
+                            &client->worker->counters.denied);
         return call->len;
     }
     if (wait)
         return 0;
+    if (row->flags & COMMAND_ADMIN)
+        auth_note(client->worker, row);
     if (row->id == CMD_QUIT && !(client->pin && client->pin->tunnel))
         return local_quit(client, call); /* in a tunnel, only the backend knows which replies are still to come */
     if (row->id == CMD_RESET && call->argc == 1)

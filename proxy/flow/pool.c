@@ -269,6 +269,8 @@ void pool_wait(struct pool *pool, struct pool_waiter *waiter, bool wants_pin)
     waiter->pool = pool;
     waiter->wants_pin = wants_pin;
     waiter->until_ms = loop_now_ms(&worker->loop) + worker->settings->queue_timeout_ms;
+    if (!wants_pin && pool->refusal[0])
+        pool->retry_ms = 0; /* the backend is there and gives its verdict again when asked again */
     TAILQ_INSERT_TAIL(&pool->waiters, waiter, link);
     pool_serve_soon(pool);
 }
@@ -292,6 +294,7 @@ void pool_lane_ready(struct pool *pool, struct lane *lane)
     pool->retry_ms = 0;
     pool->proven = true;
     pool->proven_ms = loop_now_ms(&pool->worker->loop);
+    pool->proven_acl = atomic_load(&pool->worker->crew->acl_changes);
     pool->refusal[0] = 0;
     if (lane->role == LANE_PINNED) {
         pool->n_opening--;

@@ -62,7 +62,8 @@ struct pool {
     bool proven; /* a login succeeded since the last refusal */
     bool noauth; /* the backend wants AUTH and the key has none */
     uint64_t proven_ms;
-    char refusal[256]; /* "" = none */
+    uint64_t proven_acl; /* the crew's acl_changes then */
+    char refusal[256];   /* "" = none */
     struct hello hello;
     unsigned failures; /* attempts to connect that failed, in a row */
     uint64_t retry_ms; /* not before this */
