@@ -1,4 +1,4 @@
-"""redis.asyncio works through respgate as it does on Redis: many tasks, pipelines, pub/sub, locks, blocking, scripts."""
+"""redis.asyncio works through respgate as on Redis: tasks, pipelines, pub/sub, locks, blocking pops, scripts."""
 
 import asyncio
 

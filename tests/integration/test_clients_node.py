@@ -5,77 +5,35 @@ same scripts run on Redis without respgate as well, which shows that what they a
 """
 
 import os
-import queue
 import shutil
-import subprocess
-import threading
 
 import pytest
 
+from client_program import run_program
 from harness import ROOT
 
 SCRIPTS = ROOT / "tests" / "clients"
 CLIENTS = ("ioredis.js ioredis", "ioredis.js ioredis6", "node_redis.js redis5 2", "node_redis.js redis5 3",
            "node_redis.js redis 2", "node_redis.js redis 3", "bullmq.js ioredis", "bullmq.js redis")
 MAIN_CLIENTS = ("ioredis.js ioredis", "node_redis.js redis 3", "bullmq.js ioredis")
-LIMIT_S = 120
-
-
-def lines_of(stream):
-    """A queue of the stream's lines as they come, then None."""
-    lines = queue.Queue()
-
-    def read():
-        for line in stream:
-            lines.put(line)
-        lines.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    return lines
-
-
-def start_script(command, url):
-    """The script as a child that takes its orders on stdin; output of both kinds comes on stdout."""
-    if not (SCRIPTS / "node_modules").is_dir():
-        raise FileNotFoundError("tests/clients/node_modules: run `tests/run clients` first, tests do not skip")
-    script, *args = command.split()
-    env = {**os.environ, "REDIS_URL": url, "CASE_TIMEOUT_MS": "60000"}
-    return subprocess.Popen([shutil.which("node") or "node", script, *args], cwd=SCRIPTS, env=env, text=True,
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
-def follow(child, redis_server):
-    """Answer the script's requests until it ends; gives all it said."""
-    said, lines = [], lines_of(child.stdout)
-    while (line := lines.get(timeout=LIMIT_S)) is not None:
-        if line == "@restart\n":
-            redis_server.restart()
-            child.stdin.write("done\n")
-            child.stdin.flush()
-        else:
-            said.append(line)
-    return "".join(said)
 
 
 def run_script(command, url, redis_server):
     """Run it to its end and fail with its output unless every case passed."""
-    child = start_script(command, url)
-    try:
-        said = follow(child, redis_server)
-        assert child.wait(10) == 0, f"node {command} failed:\n{said}"
-    finally:
-        child.kill()
-        child.wait()
-        child.stdin.close()
-        child.stdout.close()
-    count = said.count("\nok: ") + said.startswith("ok: ")
+    if not (SCRIPTS / "node_modules").is_dir():
+        raise FileNotFoundError("tests/clients/node_modules: run `tests/run clients` first, tests do not skip")
+    script, *arguments = command.split()
+    env = {**os.environ, "REDIS_URL": url, "CASE_TIMEOUT_MS": "60000"}
+    said = run_program([shutil.which("node") or "node", script, *arguments], redis_server, cwd=SCRIPTS, env=env)
+    count = sum(line.startswith("ok: ") for line in said.splitlines())
     assert f"cases: {count} run, 0 failed" in said and count >= 10, said
 
 
 @pytest.mark.parametrize("command", CLIENTS)
 def test_script_through_respgate(command, redis_server, start_respgate):
     """One worker, which is the default."""
-    run_script(command, start_respgate(redis_server).url(), redis_server)
+    gate = start_respgate(redis_server, settings={"listen.workers": 1})
+    run_script(command, gate.url(), redis_server)
 
 
 @pytest.mark.threads

@@ -1,4 +1,4 @@
-"""redis-py works through respgate as it does on Redis: every kind of use, over TCP and Unix sockets, one and two workers."""
+"""redis-py works through respgate as on Redis: every kind of use, over TCP and Unix sockets, one and two workers."""
 
 import threading
 import time
