@@ -271,16 +271,19 @@ static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len)
     return used;
 }
 
-/* The client sends nothing more: it is closed once what it sent has been answered. */
+/*
+ * The client sends nothing more: it is closed once what it sent has been answered. Only who waits within a command, or
+ * within sending one, is closed at once, as a server does.
+ */
 static void check_end(struct client *client)
 {
     if (!client->at_eof || client->state != CLIENT_OPEN)
         return;
-    if (client->blocked || client->streaming || (client->pin && pin_has_state(client))) {
+    if (client->blocked || client->streaming) {
         client_close(client, "client closed its side");
         return;
     }
-    if (!client->inflight && client->gate == GATE_OPEN)
+    if (!client->inflight && client->gate == GATE_OPEN && !client->conn.is_ready)
         client_finish(client, "client closed its side");
 }
 

@@ -17,6 +17,8 @@ static const char *overdue(const struct client *client, uint64_t now_ms)
     if (settings->idle_timeout_ms && !client->inflight && !client->pin &&
         now_ms - client->active_ms > settings->idle_timeout_ms)
         return "idle timeout";
+    if (client->blocked && !client->conn.armed_read && conn_peer_is_gone(&client->conn))
+        return "client closed its side";
     if (client->state == CLIENT_FINISHING && now_ms - client->throttled_ms > settings->slow_client_timeout_ms)
         return "does not read its last replies";
     return NULL;

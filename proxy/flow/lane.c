@@ -399,7 +399,7 @@ static void end(struct lane *lane, const char *reason, bool on_purpose)
 {
     struct pool *pool = lane->pool;
     bool was_ready = lane->state == LANE_READY;
-    struct lane_holder *holder = lane->holder;
+    struct lane_holder *holder;
     uint32_t lost;
 
     if (lane->state == LANE_CLOSED)
@@ -416,6 +416,7 @@ static void end(struct lane *lane, const char *reason, bool on_purpose)
     lane_ref(lane);
     for (; lost; lost--)
         lose_oldest(lane, REQUEST_UNKNOWN);
+    holder = lane->holder; /* it may have let go just now */
     if (holder) {
         lane->holder = NULL;
         holder->ops->on_lane_lost(holder, lane, reason);

@@ -37,6 +37,18 @@ static void forget_session(struct client *client)
     memset(&client->session, 0, sizeof(client->session));
 }
 
+/* Whether a reply still to come may change the state of the connection. */
+static bool awaits_change(const struct client *client, const struct lane *pin)
+{
+    for (uint32_t i = 0; i < request_count(&pin->queue); i++) {
+        const struct request *request = request_at(&pin->queue, i);
+        if (request->owner == &client->requester && request->kind != REQUEST_PLAIN && request->kind != REQUEST_ONCE &&
+            request->kind != REQUEST_SCRIPT && request->kind != REQUEST_BURST_EXEC)
+            return true;
+    }
+    return false;
+}
+
 void pin_drop(struct client *client)
 {
     struct lane *pin = client->pin;
@@ -44,7 +56,7 @@ void pin_drop(struct client *client)
     if (!pin)
         return;
     client->pin = NULL;
-    if (pin_has_state(client) || client->streaming || pin->tunnel)
+    if (pin_has_state(client) || client->streaming || awaits_change(client, pin))
         pin->clean = false;
     forget_session(client);
     /* A blocked command must not pop an element for nobody; anything else in flight may end. */

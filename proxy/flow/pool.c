@@ -335,7 +335,7 @@ void pool_lane_lost(struct pool *pool, struct lane *lane, bool was_ready, const 
         note_failure(pool, reason);
     else
         worker_backend_lost(pool->worker);
-    if (lane->role != LANE_SHARED)
+    if (lane->role != LANE_SHARED && lane->role != LANE_DEAD)
         drop_lane(pool, lane);
     pool_serve_soon(pool);
 }

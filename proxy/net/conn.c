@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -215,6 +216,13 @@ static void unmark_ready(struct conn *conn)
 size_t conn_kept_input(const struct conn *conn)
 {
     return conn->in ? conn->in->end - conn->in->start : 0;
+}
+
+bool conn_peer_is_gone(const struct conn *conn)
+{
+    struct pollfd asked = {.fd = conn->fd, .events = POLLRDHUP};
+
+    return poll(&asked, 1, 0) == 1;
 }
 
 static void drop_kept(struct conn *conn)

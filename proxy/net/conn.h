@@ -94,6 +94,9 @@ static inline bool conn_is_open(const struct conn *conn)
     return conn->fd >= 0;
 }
 
+/* Whether the peer has closed, asked of the kernel: for connections that are not read at the moment. */
+bool conn_peer_is_gone(const struct conn *conn);
+
 /* Bytes of input that were read but not consumed. */
 size_t conn_kept_input(const struct conn *conn);
 
