@@ -313,7 +313,7 @@ static uint64_t total(const struct crew *crew, size_t offset)
     uint64_t sum = 0;
 
     for (unsigned i = 0; i < crew->count; i++)
-        sum += atomic_load((const _Atomic uint64_t *)((const char *)&crew->workers[i].counters + offset));
+        sum += atomic_load((const _Atomic uint64_t *)(const void *)((const char *)&crew->workers[i].counters + offset));
     return sum;
 }
 
