@@ -285,6 +285,12 @@ static void deliver_to_request(struct lane *lane, const uint8_t *bytes, size_t l
         pool_lane_drained(lane->pool, lane);
 }
 
+/* A reply can only be to a request of which the kernel has taken something. */
+static bool is_awaited(const struct lane *lane)
+{
+    return request_count(&lane->queue) && request_oldest(&lane->queue)->start < lane->base + lane->conn.written;
+}
+
 /* False when the lane was closed. */
 static bool deliver(struct lane *lane, const uint8_t *bytes, size_t len, bool last)
 {
@@ -308,7 +314,7 @@ static bool deliver(struct lane *lane, const uint8_t *bytes, size_t len, bool la
             count(worker, stray_pushes);
         break;
     case TO_REQUEST:
-        if (!request_count(&lane->queue)) {
+        if (!is_awaited(lane)) {
             count(worker, stray_replies);
             lane_fail(lane, "stray reply");
             break;
