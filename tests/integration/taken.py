@@ -14,7 +14,7 @@ SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, NLMSG_ERROR, NETLINK_SOCK_DIAG = 20, 1, 2, 4
 INET_DIAG_INFO, ANY_STATE, ANY_COOKIE = 2, 0xFFFFFFFF, 0xFFFFFFFF
 # Offsets in struct tcp_info of linux/tcp.h, in struct inet_diag_msg of linux/inet_diag.h.
 BYTES_RECEIVED, NOTSENT_BYTES, BYTES_SENT, BYTES_RETRANS, TCP_INFO_LEN = 128, 144, 200, 208, 216
-DIAG_RQUEUE, DIAG_LEN = 56, 72
+DIAG_RQUEUE, DIAG_WQUEUE, DIAG_LEN = 56, 60, 72
 
 
 def ask_kernel(local, remote):
@@ -64,6 +64,13 @@ def is_taken(sock):
     unsent = struct.unpack_from("=I", own, NOTSENT_BYTES)[0]
     unread = struct.unpack_from("=I", peer, DIAG_RQUEUE)[0]
     return unsent == 0 and arrived == sent - again and unread == 0
+
+
+def handed_to(sock):
+    """Bytes that the peer's process has handed to its kernel for this connection, arrived or not."""
+    own = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_LEN)
+    peer = ask_kernel(sock.getpeername(), sock.getsockname())
+    return struct.unpack_from("=Q", own, BYTES_RECEIVED)[0] + struct.unpack_from("=I", peer, DIAG_WQUEUE)[0]
 
 
 def wait_taken(sock, timeout=10.0):

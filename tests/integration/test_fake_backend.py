@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from harness import ROOT, wait_until
-from taken import is_taken, wait_taken
+from taken import handed_to, is_taken, wait_taken
 from wire import WireError, encode
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
@@ -64,6 +64,26 @@ def test_a_stray_reply_ends_the_lane_and_harms_no_client(fake, gate, stray):
     assert serves(one) and serves(two)
     assert one.is_silent(0.1) and two.is_silent(0.1)
     assert "stray reply" in gate.log()
+
+
+def test_a_reply_to_a_request_that_was_not_sent_yet_is_stray(fake, gate):
+    client = gate.connect(timeout=2)
+    assert serves(client)
+    lane = fake.with_command("GET")
+    fake.on("SET", silence())
+    request = encode("SET", "k", "v" * 50_000)
+    fake.may_read.clear()
+    with pytest.raises(socket.timeout):
+        client.send(request * 1000)  # far more than sockets and the proxy hold
+    begun = handed_to(lane.socket) // len(request) + 1
+    lane.send(b"+OK\r\n" * 1000)
+    gate.wait_for_log("stray reply")
+    fake.on("SET", reply(b"-ERR on another connection\r\n"))
+    fake.may_read.set()
+    answered = 0
+    while client.read_reply() == b"+OK\r\n":
+        answered += 1
+    assert answered <= begun, "the proxy took a reply for that to a request which it had not sent"
 
 
 def test_a_reply_that_comes_twice_is_delivered_once(fake, gate):
