@@ -99,6 +99,7 @@ static bool start_workers(struct process *process)
 
 static int run_crew(struct process *process)
 {
+    sigset_t all;
     struct resolver *resolver = resolver_start(process->crew.settings->backend, process->base);
     bool started;
 
@@ -110,6 +111,9 @@ static int run_crew(struct process *process)
     else
         crew_drain(&process->crew, true);
     resolver_stop(resolver);
+    /* A signal that comes after the end must not cost the exit code and the ledger. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
     for (int i = 0; i < N_EVENTS; i++)
         event_free(process->events[i]);
     return started ? EXIT_FINE : EXIT_FAILED;
