@@ -219,7 +219,7 @@ def test_an_id_of_a_backend_connection_kills_nothing(redis_server, respgate):
     mine = killer.call("CLIENT", "ID")
     for number in lanes - {str(mine)}:
         assert killer.call("CLIENT", "KILL", "ID", number) == 0
-    assert backend_ids(redis_server) == lanes
+    assert lanes <= backend_ids(redis_server)
 
 
 # ---- UNBLOCK ----

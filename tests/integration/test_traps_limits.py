@@ -79,6 +79,21 @@ def test_sigterm_stops_accepting(start_redis, start_respgate):
     assert busy.read_value() == "OK"
 
 
+def test_a_signal_at_the_very_end_costs_neither_exit_code_nor_ledger(redis_server, start_respgate):
+    for _ in range(20):
+        gate = start_respgate(redis_server)
+        with gate.connect() as client:
+            assert client.call("PING") == "PONG"
+        gate.signal(signal.SIGTERM)
+
+        def has_ended():
+            if "msg=ledger" in gate.log():
+                gate.signal(signal.SIGTERM)
+            return gate.exit_code is not None
+        wait_until(has_ended, what="the end")
+        assert gate.exit_code == 0
+
+
 @pytest.mark.threads
 def test_a_pipeline_in_flight_is_answered_whole_after_sigterm(redis_server, start_respgate):
     gate = start_respgate(redis_server)
