@@ -21,7 +21,7 @@ void pin_become_tunnel(struct client *client)
 /* Commands that would reach beyond the tunnel's own connection. */
 static bool may_enter_tunnel(const struct client *client, const struct command *row)
 {
-    if (client->worker->settings->refused[row->index] || row->cls == COMMAND_REWRITE || row->lane == COMMAND_ON_CONTROL)
+    if (client->worker->settings->refused[row->index] || row->cls == COMMAND_REWRITE)
         return false;
     return row->id != CMD_AUTH || client->worker->settings->auth == AUTH_BACKEND;
 }
