@@ -104,6 +104,16 @@ def test_same_replies(name, protocol, ledger, sides):
     compare(read(name), protocol, ledger, sides)
 
 
+@pytest.mark.parametrize("steps", [("a> MULTI", "a> CLUSTER RESET", "a> SET k v", "a> EXEC", "a> GET k"),
+                                   ("a> MULTI ;; CLUSTER RESET ;; SET k v ;; EXEC ;; GET k",)])
+def test_refused_within_a_transaction(steps, sides):
+    """As any error at queueing does, a refusal makes EXEC fail, and nothing of the transaction runs."""
+    replies = sides[1].run(Case("refused", [parse_step(step) for step in steps]), 2).replies
+    assert [raw for *_, raw in replies] == [
+        b"+OK\r\n", b"-ERR respgate: 'cluster|reset' is refused by policy (see refuse-commands)\r\n", b"+QUEUED\r\n",
+        b"-EXECABORT Transaction discarded because of previous errors.\r\n", b"$-1\r\n", b"+OK\r\n<closed>"]
+
+
 @pytest.mark.parametrize("protocol", (2, 3))
 def test_refused_commands_that_are_allowed(protocol, ledger, tmp_path):
     for sides in run_sides(tmp_path, SERVER, {"listen.refuse_commands": "none"}):
