@@ -18,17 +18,22 @@ void pin_become_tunnel(struct client *client)
     log_write(LOG_DEBUG, "client tunnelled", LOG_NUM("client", client->id), LOG_NUM("lane", client->pin->serial));
 }
 
-/* Commands that would reach beyond the tunnel's own connection. */
-static bool may_enter_tunnel(const struct client *client, const struct command *row)
+static bool carries_login(const struct call *call)
 {
-    if (client->worker->settings->refused[row->index] || row->cls == COMMAND_REWRITE)
+    return call->row->id == CMD_AUTH || (call->row->id == CMD_HELLO && call->argc > 2);
+}
+
+/* Commands that would reach beyond the tunnel's own connection. */
+static bool may_enter_tunnel(const struct client *client, const struct call *call)
+{
+    if (client->worker->settings->refused[call->row->index] || call->row->cls == COMMAND_REWRITE)
         return false;
-    return row->id != CMD_AUTH || client->worker->settings->auth == AUTH_BACKEND;
+    return !carries_login(call) || client->worker->settings->auth == AUTH_BACKEND;
 }
 
 static size_t tunnel_dispatch(struct client *client, const struct call *call)
 {
-    if (!may_enter_tunnel(client, call->row)) {
+    if (!may_enter_tunnel(client, call)) {
         client_close(client, "command cannot be answered within a tunnel");
         return 0;
     }
@@ -83,11 +88,6 @@ static bool is_foreign_in_tx(const struct command *row)
                row->id == CMD_UNKNOWN || row->id == CMD_CLIENT_TRACKING || row->id == CMD_CLIENT_ANY ||
                row->id == CMD_HIMPORT_ANY || row->id == CMD_CLIENT_NO_TOUCH;
     }
-}
-
-static bool carries_login(const struct call *call)
-{
-    return call->row->id == CMD_AUTH || (call->row->id == CMD_HELLO && call->argc > 2);
 }
 
 static size_t tx_dispatch(struct client *client, const struct call *call)
