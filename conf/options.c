@@ -187,7 +187,8 @@ static const struct option fallback_options[] = {
      .type = OPTION_WORD,
      .words = "error|close",
      .initial = "error",
-     .doc = "A request whose outcome is unknown is answered -RGUNKNOWN, or its client is closed."},
+     .doc = "A request whose outcome is unknown is answered -RGUNKNOWN (in a session -RGSTATE), or its client is just "
+            "closed."},
 };
 
 static const struct option log_options[] = {

@@ -433,6 +433,7 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
     struct client *client = from_requester(owner);
     struct worker *worker = client->worker;
     bool pinned = lane == client->pin;
+    bool in_session = pinned && (client->blocked || pin_has_state(client)) && request->kind != REQUEST_EXEC;
     uint32_t n = request->run ? request->replies : 1;
 
     if (client->state == CLIENT_GONE) {
@@ -443,13 +444,13 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
     } else if (request->begun) {
         counter_add(&worker->counters.unknown, n);
         client_close(client, "backend lost within a reply");
-    } else if (pinned && (client->blocked || pin_has_state(client)) && request->kind != REQUEST_EXEC) {
+    } else if (worker->settings->close_on_unknown) {
+        counter_add(in_session ? &worker->counters.state : &worker->counters.unknown, n);
+        client_close(client, "backend lost");
+    } else if (in_session) {
         counter_add(&worker->counters.state, n);
         answer_loss(client, request, reply_text_rgstate);
         client_finish(client, "backend lost with session state");
-    } else if (worker->settings->close_on_unknown) {
-        counter_add(&worker->counters.unknown, n);
-        client_close(client, "backend lost");
     } else {
         counter_add(&worker->counters.unknown, n);
         answer_loss(client, request, reply_text_rgunknown);

@@ -5,6 +5,7 @@ test starts is ended by its fixture, and every respgate is asked at its end whet
 """
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -21,10 +22,17 @@ SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: 
 
 
 def free_port():
-    """A TCP port on 127.0.0.1 that the kernel says is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port on loopback that nobody uses now. Below the range from which the kernel takes the ports of outgoing
+    connections, so that none of those can sit on it before a server binds it, or while the server restarts."""
+    while True:
+        port = random.randrange(12000, 32000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def wait_until(condition, timeout=10.0, what="a condition"):
