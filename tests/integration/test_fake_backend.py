@@ -328,7 +328,8 @@ def test_attributes_pass_with_their_value(fake, gate, raw):
 
 
 @pytest.mark.parametrize("raw", [b"?what\r\n", b"$x\r\n", b"$-2\r\n", b"*-2\r\n", b"$1\r\nxyz\r\n", b"+O\nK\r\n",
-                                 b"\r\n", b"%-1\r\n", b"*99999999999999999999\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+                                 b"\r\n", b"%-1\r\n", b"*99999999999999999999\r\n",
+                                 b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 def test_bytes_that_are_no_reply_end_the_lane(fake, gate, raw):
     one, two = gate.connect(), gate.connect()
     assert serves(two)
