@@ -68,9 +68,11 @@ enum request_kind {
 struct session {
     bool tx_open : 1;     /* between MULTI and EXEC or DISCARD */
     bool tx_foreign : 1;  /* something was queued that changes the session or the framing of EXEC's reply */
+    bool tx_adopts : 1;   /* something was queued that changes what the connection is */
     bool tx_poisoned : 1; /* something was refused here: EXEC must fail */
     bool watching : 1;
     bool tracking : 1;
+    bool adopted : 1;    /* db, RESP version or name are the connection's own now */
     bool stuck : 1;      /* until the client closes */
     bool redirected : 1; /* the target of somebody's CLIENT TRACKING REDIRECT */
     bool overflow : 1;   /* replies pile up: a connection of its own lets the backend hold them */
@@ -267,6 +269,8 @@ size_t client_command(struct client *client, const struct call *call);
 bool client_tracking(struct client *client, const struct call *call, size_t *used);
 void client_names_free(struct client *client);
 struct client_names *client_names(struct client *client);
+/* A string on the heap made of bytes of a request, which no zero ends. */
+char *copy_bytes(const uint8_t *bytes, size_t len);
 bool client_name_is_valid(const uint8_t *name, size_t len);
 /* The n-th argument of a call; false when it has fewer. */
 bool call_arg(const struct call *call, uint32_t n, const uint8_t **arg, size_t *len);

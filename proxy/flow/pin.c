@@ -23,8 +23,8 @@ bool pin_has_state(const struct client *client)
 {
     const struct session *s = &client->session;
 
-    return s->tx_open || s->watching || s->tracking || s->stuck || s->redirected || session_subscriptions(s) ||
-           (client->pin && client->pin->tunnel);
+    return s->tx_open || s->watching || s->tracking || s->stuck || s->adopted || s->redirected ||
+           session_subscriptions(s) || (client->pin && client->pin->tunnel);
 }
 
 bool pin_is_held(const struct client *client)

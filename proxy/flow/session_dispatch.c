@@ -1,9 +1,12 @@
 /*
  * Commands of a client whose pin holds state: in a transaction, watching, subscribed, tracking.
  *
- * Some commands change the framing or the session in ways that cannot be followed from outside (SUBSCRIBE or HELLO
- * queued in a transaction, HELLO while subscribed). Then the pin becomes a tunnel: replies are copied, not parsed,
- * until either side closes, and the pin is never used again.
+ * Some commands change what the connection is: its db, its RESP version, its name (SELECT queued in a transaction, or
+ * while watching). Then the session is the connection's: the client keeps it until RESET or the end, and what would be
+ * answered here goes there.
+ *
+ * Others change the framing in ways that cannot be followed from outside (SUBSCRIBE queued in a transaction, HELLO
+ * while subscribed). Then the pin becomes a tunnel: replies are copied, not parsed, until either side closes.
  */
 #include "proxy/flow/client.h"
 #include "proxy/net/log.h"
@@ -72,6 +75,24 @@ static size_t tx_exec(struct client *client, const struct call *call)
     return tunnel_dispatch(client, call);
 }
 
+/* Queued, it changes what the connection is, but not the framing of replies. */
+static bool changes_connection(const struct call *call)
+{
+    switch (call->row->id) {
+    case CMD_SELECT:
+    case CMD_CLIENT_SETNAME:
+    case CMD_CLIENT_SETINFO:
+    case CMD_CLIENT_NO_EVICT:
+    case CMD_CLIENT_NO_TOUCH:
+    case CMD_CLIENT_CAPA:
+        return true;
+    case CMD_HELLO:
+        return !carries_login(call);
+    default:
+        return false;
+    }
+}
+
 /* What a queued command would change behind our back. */
 static bool is_foreign_in_tx(const struct command *row)
 {
@@ -102,7 +123,9 @@ static size_t tx_dispatch(struct client *client, const struct call *call)
     bool own_login = carries_login(call) && client->worker->settings->auth != AUTH_BACKEND;
     if (row->cls == COMMAND_REWRITE || own_login || client->worker->settings->refused[row->index])
         return poison(client, call);
-    if (whole && is_foreign_in_tx(row))
+    if (whole && changes_connection(call))
+        client->session.tx_adopts = true;
+    else if (whole && is_foreign_in_tx(row))
         client->session.tx_foreign = true;
     return dispatch_plain(client, call);
 }
@@ -127,8 +150,28 @@ static size_t change_on_pin(struct client *client, const struct call *call)
         return 0;
     if (carries_login(call) && client->worker->settings->auth != AUTH_BACKEND)
         return local_dispatch(client, call);
+    if (changes_connection(call) && !session_subscriptions(&client->session)) {
+        client->session.adopted = true;
+        return dispatch_plain(client, call);
+    }
     pin_become_tunnel(client);
     return tunnel_dispatch(client, call);
+}
+
+/* The session is the connection's: so are the answers about it. */
+static size_t adopted_dispatch(struct client *client, const struct call *call)
+{
+    bool own_login = carries_login(call) && client->worker->settings->auth != AUTH_BACKEND;
+
+    if (!client_drained(client))
+        return 0;
+    if (call->row->id == CMD_CLIENT_REPLY || (own_login && call->row->id == CMD_AUTH))
+        return local_dispatch(client, call);
+    if (own_login) {
+        client_close(client, "HELLO with a login after the session became its connection's");
+        return 0;
+    }
+    return dispatch_plain(client, call);
 }
 
 static size_t state_dispatch(struct client *client, const struct call *call)
@@ -136,6 +179,8 @@ static size_t state_dispatch(struct client *client, const struct call *call)
     const struct command *row = call->row;
     bool whole = command_arity_ok(row, call->argc);
 
+    if (whole && client->session.adopted && row->cls == COMMAND_LOCAL)
+        return adopted_dispatch(client, call);
     if (whole && (row->id == CMD_HELLO || row->id == CMD_SELECT || row->id == CMD_AUTH))
         return change_on_pin(client, call);
     if (whole && row->id == CMD_UNWATCH)

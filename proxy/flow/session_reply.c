@@ -7,6 +7,7 @@
 static void end_tx(struct client *client)
 {
     client->session.tx_open = client->session.tx_foreign = client->session.tx_poisoned = false;
+    client->session.tx_adopts = false;
     client->session.watching = false;
 }
 
@@ -115,6 +116,7 @@ bool session_on_reply(struct client *client, struct lane *lane, struct request *
         session->tx_open = !failed;
         break;
     case REQUEST_EXEC:
+        session->adopted |= session->tx_adopts && !failed;
         end_tx(client);
         break;
     case REQUEST_DISCARD:
