@@ -271,7 +271,7 @@ void listeners_close(struct worker *worker)
     }
 }
 
-void listeners_second(struct worker *worker)
+void listeners_wake(struct worker *worker)
 {
     for (struct listener *listener = worker->listeners; listener; listener = listener->next) {
         if (!listener->resting)

@@ -20,5 +20,5 @@ bool listener_share_unix(struct worker *worker, const struct worker *owner);
 void listeners_start(struct worker *worker);
 /* Closes the sockets of a worker. */
 void listeners_close(struct worker *worker);
-/* Once a second: listens again when descriptors were short. */
-void listeners_second(struct worker *worker);
+/* Listens again when descriptors were short: once a second, and when a client is gone. */
+void listeners_wake(struct worker *worker);

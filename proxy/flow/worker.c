@@ -69,7 +69,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
         pool_tidy(pool, now_ms);
     }
     clients_second(worker, now_ms);
-    listeners_second(worker);
+    listeners_wake(worker);
     end_drain(worker);
 }
 
@@ -192,6 +192,7 @@ void worker_backend_lost(struct worker *worker)
 
 void worker_client_gone(struct worker *worker)
 {
+    listeners_wake(worker); /* its descriptor is free */
     if (worker->draining && TAILQ_EMPTY(&worker->clients))
         worker->loop.stop = true;
 }

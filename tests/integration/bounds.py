@@ -2,12 +2,14 @@
 
 The fast clients are bench_load, a C program: Python clients would measure themselves. One window is a fixed number of
 requests in a closed loop. On a shared machine the p99 of one window is up to ten times that of the next, whatever
-respgate does, and what disturbs from outside only ever adds. So windows without and beside the misbehaving client take
-turns, and the p99 of the least disturbed window of either kind is compared: the misbehaviour is in force during the
-whole of each window beside it, so it cannot hide from that. The medians are put on record as well, and so is the longest
-wait of all, which has a bound of its own.
+respgate does, and what disturbs from outside only ever adds. So the measured processes have priority, and windows
+without and beside the misbehaving client take turns, they are short and many, and the p99 of the least disturbed
+window of either kind is compared: the misbehaviour is in force during the whole of each window beside it, so it
+cannot hide from that. The medians are put on record as well, and so is the longest wait of all, which has a bound of
+its own.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -22,7 +24,7 @@ from pathlib import Path
 from harness import ROOT, respgate_binary, wait_until
 
 KIB, MIB = 1 << 10, 1 << 20
-ROUNDS, WINDOWS, WINDOW_REQUESTS, FAST_CLIENTS = 4, 2, 10_000, 8
+ROUNDS, WINDOWS, WINDOW_REQUESTS, FAST_CLIENTS = 4, 4, 5_000, 8
 P99_FACTOR = 2.0
 
 
@@ -64,6 +66,25 @@ def cpu_seconds(pid):
     return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def prefer(*pids):
+    """Let these go before whatever else the machine does, where that is permitted; all threads they have by now."""
+    with contextlib.suppress(PermissionError):
+        for pid in pids:
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                os.setpriority(os.PRIO_PROCESS, int(thread), -20)
+
+
+@contextlib.contextmanager
+def preferred(*pids):
+    """The same for these and the test itself, as long as it is in here."""
+    prefer(os.getpid(), *pids)
+    try:
+        yield
+    finally:
+        for thread in os.listdir("/proc/self/task"):
+            os.setpriority(os.PRIO_PROCESS, int(thread), 0)
+
+
 def load_binary():
     """bench_load of the same build as the respgate under test, else of the ordinary build."""
     for build in (Path(respgate_binary()).parent, ROOT / "build"):
@@ -76,10 +97,12 @@ def load_binary():
 class FastClients:
     """Clients in a closed loop of GET and SET, in windows; a context manager."""
 
-    def __init__(self, gate, backend, clients=FAST_CLIENTS):
+    def __init__(self, gate, backend, requests=WINDOW_REQUESTS):
+        self.requests = requests
         argv = [load_binary(), "--target", f"127.0.0.1:{gate.port}", "--preload", f"127.0.0.1:{backend.port}",
-                "--clients", str(clients), "--requests", str(WINDOW_REQUESTS)]
+                "--clients", str(FAST_CLIENTS), "--requests", str(requests)]
         self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        prefer(gate.pid, backend.pid, self.child.pid)
         assert self.child.stdout.readline() == "READY\n", "bench_load did not get ready"
 
     def __enter__(self):
@@ -104,7 +127,7 @@ class FastClients:
         line = self.child.stdout.readline()
         assert line, "bench_load ended: a fast client failed, see its stderr"
         window = json.loads(line)
-        assert window["errors"] == 0 and window["requests"] == WINDOW_REQUESTS, window
+        assert window["errors"] == 0 and window["requests"] == self.requests, window
         return window
 
     def windows(self, count=WINDOWS):

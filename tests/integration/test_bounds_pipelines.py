@@ -57,7 +57,7 @@ def test_who_writes_all_before_reading_gets_each_reply(respgate, redis_server, f
 def test_it_does_beside_others_whose_requests_lie_between(respgate, redis_server, figure):
     """The connection it starts on is shared with fast clients, who go on."""
     requests, replies = requests_and_replies(redis_server, 100_000, 1000)
-    with FastClients(respgate, redis_server) as fast, respgate.connect(30) as client:
+    with FastClients(respgate, redis_server, requests=20_000) as fast, respgate.connect(30) as client:
         base = forget_peak(respgate.pid)
         fast.begin()
         client.send(requests)

@@ -70,7 +70,7 @@ def test_others_do_not_notice_who_does_not_read(gate, redis_server, figure, slow
 @pytest.mark.parametrize("slowly", [True, False], ids=["slow", "stopped"])
 def test_requests_behind_the_reply_wait_for_a_second_at_most(gate, redis_server, figure, slowly):
     """Requests that share the connection with the large reply, and are behind it, get on: its reader is closed."""
-    with FastClients(gate, redis_server) as fast, gate.connect(30) as client:
+    with FastClients(gate, redis_server, requests=20_000) as fast, gate.connect(30) as client:
         base = forget_peak(gate.pid)
         fast.begin()
         client.command("GET", "large")
