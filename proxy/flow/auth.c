@@ -97,12 +97,23 @@ static const char *check_here(struct client *client, const struct login_words *w
                : reply_text_wrongpass;
 }
 
+char *copy_bytes(const uint8_t *bytes, size_t len)
+{
+    char *text = malloc(len + 1);
+
+    if (text) {
+        memcpy(text, bytes, len);
+        text[len] = 0;
+    }
+    return text;
+}
+
 static void set_user(struct client *client, const struct login_words *words)
 {
     struct client_names *names = client_names(client);
 
     free(names->user);
-    names->user = is_default(words) ? NULL : strndup((const char *)words->user, words->user_len);
+    names->user = is_default(words) ? NULL : copy_bytes(words->user, words->user_len);
     client->authenticated = true;
 }
 
@@ -149,11 +160,6 @@ static struct lane_key own_key(const struct client *client)
     return client->pool->key;
 }
 
-static char *copy_word(const uint8_t *word, size_t len)
-{
-    return word ? strndup((const char *)word, len) : NULL;
-}
-
 static void free_words(struct lane_key *key)
 {
     free(key->user);
@@ -175,8 +181,8 @@ static struct pool *settle_login(struct client *client, const struct call *call,
         return NULL;
     }
     key.resp = resp;
-    key.user = user_given ? copy_word(words->user, words->user_len) : NULL;
-    key.password = copy_word(words->password, words->password_len);
+    key.user = user_given ? copy_bytes(words->user, words->user_len) : NULL;
+    key.password = copy_bytes(words->password, words->password_len);
     pool = settle(client, call, &key, true, used);
     free_words(&key);
     return pool;
@@ -297,7 +303,7 @@ static size_t finish_hello(struct client *client, const struct call *call, const
     if (hello->name) {
         struct client_names *names = client_names(client);
         free(names->name);
-        names->name = hello->name_len ? copy_word(hello->name, hello->name_len) : NULL;
+        names->name = hello->name_len ? copy_bytes(hello->name, hello->name_len) : NULL;
     }
     client_move_to_pool(client, pool);
     if (!pool->hello.reply) { /* a server without HELLO: its own words */

@@ -256,6 +256,8 @@ size_t local_unsubscribe(struct client *client, const struct call *call);
 bool auth_is_due(struct client *client, const struct command *row, bool *wait);
 /* A command passes by: after a change of the backend's users what it said of their logins may be wrong. */
 void auth_note(struct worker *worker, const struct command *row);
+/* A string on the heap made of bytes of a request, which no zero ends. */
+char *copy_bytes(const uint8_t *bytes, size_t len);
 size_t auth_command(struct client *client, const struct call *call);
 size_t auth_hello(struct client *client, const struct call *call);
 size_t auth_select(struct client *client, const struct call *call);
@@ -269,8 +271,6 @@ size_t client_command(struct client *client, const struct call *call);
 bool client_tracking(struct client *client, const struct call *call, size_t *used);
 void client_names_free(struct client *client);
 struct client_names *client_names(struct client *client);
-/* A string on the heap made of bytes of a request, which no zero ends. */
-char *copy_bytes(const uint8_t *bytes, size_t len);
 bool client_name_is_valid(const uint8_t *name, size_t len);
 /* The n-th argument of a call; false when it has fewer. */
 bool call_arg(const struct call *call, uint32_t n, const uint8_t **arg, size_t *len);

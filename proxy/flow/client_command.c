@@ -69,7 +69,7 @@ static size_t answer_number(struct client *client, const struct call *call, int6
 static void set_text(char **text, const uint8_t *value, size_t len)
 {
     free(*text);
-    *text = len ? strndup((const char *)value, len) : NULL;
+    *text = len ? copy_bytes(value, len) : NULL;
 }
 
 static size_t set_name(struct client *client, const struct call *call)
