@@ -29,12 +29,22 @@ static struct backend_addresses *copy_addresses(const struct evutil_addrinfo *fo
     return addresses;
 }
 
+static bool has_address(const struct backend_addresses *addresses, size_t of, const struct backend_addresses *in)
+{
+    for (size_t i = 0; i < in->count; i++)
+        if (in->at[i].len == addresses->at[of].len &&
+            !memcmp(&in->at[i].address, &addresses->at[of].address, in->at[i].len))
+            return true;
+    return false;
+}
+
+/* In any order: many name servers rotate them. */
 static bool same_addresses(const struct backend_addresses *a, const struct backend_addresses *b)
 {
-    if (!a || !b || a->count != b->count)
+    if (!b || a->count != b->count)
         return false;
     for (size_t i = 0; i < a->count; i++)
-        if (a->at[i].len != b->at[i].len || memcmp(&a->at[i].address, &b->at[i].address, a->at[i].len) != 0)
+        if (!has_address(a, i, b))
             return false;
     return true;
 }
