@@ -411,12 +411,15 @@ static void end(struct lane *lane, const char *reason, bool on_purpose)
     if (lane->state == LANE_CLOSED)
         return;
     lost = request_count(&lane->queue) - keep_unsent(lane, was_ready);
+    bool at_eof = lane->conn.at_eof;
     conn_close(&lane->conn);
     lane->state = LANE_CLOSED;
     lane->subscriber = false;
     if (!on_purpose)
         counter_add(was_ready ? &pool->worker->counters.lanes_lost : &pool->worker->counters.lanes_failed, 1);
-    log_write(was_ready && lost && !on_purpose ? LOG_WARN : LOG_DEBUG, "lane lost", LOG_NUM("lane", lane->serial),
+    /* An idle connection that the backend closes is daily life; all else is worth a look. */
+    bool daily = on_purpose || !was_ready || (!lost && at_eof);
+    log_write(daily ? LOG_DEBUG : LOG_WARN, "lane lost", LOG_NUM("lane", lane->serial),
               LOG_TEXT("backend", pool->worker->settings->backend->name), LOG_TEXT("reason", reason),
               LOG_NUM("in_flight", lost));
     lane_ref(lane);
