@@ -41,8 +41,8 @@ GUARDED_MODES = pytest.mark.parametrize("auth", ["password", "backend"])
 def test_without_auth_a_client_needs_no_login_and_auth_speaks_as_a_redis_without_a_password(redis_server, start_gate):
     client = start_gate("none").connect()
     assert client.call("SET", "k", "v") == "OK"
-    for command in (("AUTH", "x"), ("AUTH", "default", "x"), ("AUTH", "nobody", "x"), ("AUTH",), ("AUTH", "a", "b", "c"),
-                    ("HELLO", 3, "AUTH", "nobody", "x")):
+    for command in (("AUTH", "x"), ("AUTH", "default", "x"), ("AUTH", "nobody", "x"), ("AUTH",),
+                    ("AUTH", "a", "b", "c"), ("HELLO", 3, "AUTH", "nobody", "x")):
         assert client.call(*command) == redis_server.call(*command)
     assert client.call("GET", "k") == b"v"
 
@@ -73,7 +73,8 @@ def test_before_a_login_only_a_few_commands_are_taken(start_gate, guarded, auth)
 
 
 @GUARDED_MODES
-@pytest.mark.parametrize("request_", [b"*11\r\n", b"*2\r\n$16385\r\n", b"*1\r\n$4\r\nAUTH\r\n*11\r\n", b"*10\r\n$16384\r\n"])
+@pytest.mark.parametrize("request_", [b"*11\r\n", b"*2\r\n$16385\r\n", b"*1\r\n$4\r\nAUTH\r\n*11\r\n",
+                                      b"*10\r\n$16384\r\n"])
 def test_before_a_login_arguments_are_few_and_short(start_gate, guarded, auth, request_):
     answers = []
     for peer in (guarded, start_gate(auth)):
@@ -115,8 +116,9 @@ def test_who_does_not_log_in_is_closed_and_who_does_stays(start_gate, auth):
 @GUARDED_MODES
 def test_each_user_logs_in_with_his_own_password_only(start_gate, guarded, auth):
     gate = start_gate(auth)
-    for command in (("AUTH", "secret"), ("AUTH", "default", "secret"), ("AUTH", "bob", "bobpw"), ("AUTH", "amy", "amypw"),
-                    ("AUTH", "wrong"), ("AUTH", "bob", "amypw"), ("AUTH", "bob", "secret"), ("AUTH", "nobody", "x"),
+    for command in (("AUTH", "secret"), ("AUTH", "default", "secret"), ("AUTH", "bob", "bobpw"),
+                    ("AUTH", "amy", "amypw"), ("AUTH", "wrong"), ("AUTH", "bob", "amypw"), ("AUTH", "bob", "secret"),
+                    ("AUTH", "nobody", "x"),
                     ("AUTH", "bob", ""), ("AUTH", "bob", "bobpw2"), ("AUTH", "bob", "bobp"), ("AUTH", ""),
                     ("AUTH", "off", "offpw"), ("AUTH", "Bob", "bobpw"), ("AUTH", b"bob\0", "bobpw"), ("AUTH",),
                     ("AUTH", "bob", "bobpw", "x")):
@@ -148,8 +150,9 @@ def test_hello_logs_in_and_names_the_client(start_gate, guarded, auth, resp):
 def test_a_hello_that_fails_has_the_words_of_redis_and_logs_nobody_in(start_gate, guarded, auth):
     """All or nothing, as servers from 7.2 on; 7.0 keeps the login when what stands behind it is wrong."""
     gate = start_gate(auth)
-    for command in (("HELLO", 3, "AUTH", "bob", "bobpw", "SETNAME", "a b"), ("HELLO", 3, "AUTH", "bob", "bobpw", "NOSUCH"),
-                    ("HELLO", 9, "AUTH", "bob", "bobpw"), ("HELLO", 3, "SETNAME", "n"), ("HELLO", 3, "AUTH", "bob")):
+    for command in (("HELLO", 3, "AUTH", "bob", "bobpw", "SETNAME", "a b"),
+                    ("HELLO", 3, "AUTH", "bob", "bobpw", "NOSUCH"), ("HELLO", 9, "AUTH", "bob", "bobpw"),
+                    ("HELLO", 3, "SETNAME", "n"), ("HELLO", 3, "AUTH", "bob")):
         with gate.connect() as client, guarded.connect() as direct:
             assert client.call(*command) == direct.call(*command), command
             assert client.call("GET", "bob:k") == NOAUTH
@@ -209,7 +212,8 @@ def test_an_auth_inside_multi_is_refused_and_makes_exec_fail_when_the_users_are_
     assert client.call("EXISTS", "k") == 0 and b"user=default " in client.call("CLIENT", "INFO")
 
 
-@pytest.mark.parametrize("login", [("AUTH", "bob", "bobpw"), ("AUTH", "bob", "wrong"), ("HELLO", 2, "AUTH", "bob", "x")])
+@pytest.mark.parametrize("login", [("AUTH", "bob", "bobpw"), ("AUTH", "bob", "wrong"),
+                                   ("HELLO", 2, "AUTH", "bob", "x")])
 def test_an_auth_inside_multi_is_queued_when_the_backend_decides(start_gate, guarded, login):
     gate = start_gate("backend")
     answers = []
@@ -289,7 +293,7 @@ def test_a_deleted_user_is_out_and_stays_out(start_gate, guarded, through_respga
     with (gate if through_respgate else guarded).connect() as admin:
         assert admin.call("AUTH", "secret") == "OK"
         assert admin.call("ACL", "DELUSER", "bob") == 1
-    wait_until(lambda: all("user=bob" != f"user={line['user']}" for line in backend_as_admin(guarded)), what="bob to go")
+    wait_until(lambda: all(line["user"] != "bob" for line in backend_as_admin(guarded)), what="bob to go")
     for bob in bobs:
         try:
             reply = bob.call("GET", "bob:k")

@@ -1,5 +1,5 @@
-"""A backend that is away: clients are accepted and wait for queue_timeout, what was not sent is RGUNAVAIL, what may have
-run is RGUNKNOWN, a session that lost its connection is RGSTATE and a close, and a backend that comes (back) is used."""
+"""A backend that is away: clients are accepted and wait for queue_timeout, what was not sent is RGUNAVAIL, what may
+have run is RGUNKNOWN, a session that lost its connection is RGSTATE and a close, and a backend that comes is used."""
 
 import time
 
@@ -102,7 +102,8 @@ def test_a_backend_that_is_loading_or_silent_is_waited_for(start_redis, start_re
 def test_a_silent_backend_is_given_up_after_connect_and_queue_timeout(start_redis, start_respgate):
     server = start_redis()
     server.pause()
-    gate = start_respgate(server, settings={"backend.default.connect_timeout": "200ms", "fallback.queue_timeout": "300ms"})
+    gate = start_respgate(server, settings={
+        "backend.default.connect_timeout": "200ms", "fallback.queue_timeout": "300ms"})
     client = gate.connect()
     reply, seconds = timed(client.call, "GET", "k")
     assert reply == UNAVAILABLE and seconds < 5

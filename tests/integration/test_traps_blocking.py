@@ -222,7 +222,8 @@ def test_a_blocking_command_with_the_wrong_arguments_gets_the_words_of_redis(red
     client = respgate.connect()
     assert redis_server.call("SET", "s", "x") == "OK"
     for command in (("BLPOP",), ("BLPOP", "l"), ("BLPOP", "l", "x"), ("BLPOP", "l", -1), ("BLPOP", "s", 1),
-                    ("BLMOVE", "a", "b", "UP", "LEFT", 0), ("XREAD", "BLOCK"), ("XREAD", "BLOCK", "x", "STREAMS", "a", 0)):
+                    ("BLMOVE", "a", "b", "UP", "LEFT", 0), ("XREAD", "BLOCK"),
+                    ("XREAD", "BLOCK", "x", "STREAMS", "a", 0)):
         assert client.call(*command) == redis_server.call(*command)
 
 

@@ -18,7 +18,8 @@ def billed(server):
 # ---- trap 21: nothing is sent that nobody asked for ----
 
 BILLS = {
-    "plain": ([("SET", "k", 1), ("GET", "k"), ("INCR", "k"), ("MGET", "a", "b")], {"set": 1, "get": 1, "incr": 1, "mget": 1}),
+    "plain": ([("SET", "k", 1), ("GET", "k"), ("INCR", "k"), ("MGET", "a", "b")],
+              {"set": 1, "get": 1, "incr": 1, "mget": 1}),
     "session": ([("CLIENT", "SETNAME", "n"), ("CLIENT", "ID"), ("SELECT", 1), ("GET", "k"), ("HELLO", 3), ("GET", "k"),
                  ("CLIENT", "GETNAME"), ("SELECT", 0), ("RESET",)], {"get": 2}),
     "transaction": ([("MULTI",), ("INCR", "k"), ("EXEC",), ("WATCH", "k"), ("MULTI",), ("GET", "k"), ("EXEC",)],

@@ -25,7 +25,8 @@ def end_of_stream(connection):
 @pytest.mark.threads
 @pytest.mark.parametrize("request_", [HTTP, b"post x\r\n", b"Host: a\r\n", encode("POST", "/"), encode("hOsT:", "x")],
                          ids=["http", "post", "host", "array", "array-host"])
-def test_post_and_host_close_their_client_while_1000_commands_of_another_are_in_flight(redis_server, respgate, request_):
+def test_post_and_host_close_their_client_while_1000_commands_of_another_are_in_flight(
+        redis_server, respgate, request_):
     busy, web = respgate.connect(), respgate.connect()
     assert busy.call("PING") == "PONG" and web.call("PING") == "PONG"
     lanes = backend_ids(redis_server)
@@ -40,8 +41,8 @@ def test_post_and_host_close_their_client_while_1000_commands_of_another_are_in_
     assert {"post", "host:"}.isdisjoint(command_calls(redis_server))
 
 
-@pytest.mark.parametrize("request_", [HTTP, encode("SET", "k", "v") + encode("GET", "k") + HTTP, encode("MULTI") + HTTP],
-                         ids=["alone", "after commands", "inside MULTI"])
+@pytest.mark.parametrize("request_", [HTTP, encode("SET", "k", "v") + encode("GET", "k") + HTTP,
+                                      encode("MULTI") + HTTP], ids=["alone", "after commands", "inside MULTI"])
 def test_replies_due_before_an_http_word_are_delivered_as_redis_does(redis_server, respgate, request_):
     answers = []
     for peer in (redis_server, respgate):
@@ -218,4 +219,4 @@ def test_a_reader_that_stops_for_good_is_closed_and_said_why(redis_server, start
     start_slow_read(redis_server, slow, 20_000_000)
     gate.wait_for_log("does not read its replies")
     assert quick.call("PING") == "PONG"
-    wait_until(lambda: sum(int(line["omem"]) for line in backend_clients(redis_server)) == 0, what="Redis to be rid of it")
+    wait_until(lambda: all(line["omem"] == "0" for line in backend_clients(redis_server)), what="Redis to be rid of it")
