@@ -118,8 +118,7 @@ def test_each_user_logs_in_with_his_own_password_only(start_gate, guarded, auth)
     gate = start_gate(auth)
     for command in (("AUTH", "secret"), ("AUTH", "default", "secret"), ("AUTH", "bob", "bobpw"),
                     ("AUTH", "amy", "amypw"), ("AUTH", "wrong"), ("AUTH", "bob", "amypw"), ("AUTH", "bob", "secret"),
-                    ("AUTH", "nobody", "x"),
-                    ("AUTH", "bob", ""), ("AUTH", "bob", "bobpw2"), ("AUTH", "bob", "bobp"), ("AUTH", ""),
+                    ("AUTH", "nobody", "x"), ("AUTH", "bob", ""), ("AUTH", "bob", "bobpw2"), ("AUTH", "bob", "bobp"), ("AUTH", ""),
                     ("AUTH", "off", "offpw"), ("AUTH", "Bob", "bobpw"), ("AUTH", b"bob\0", "bobpw"), ("AUTH",),
                     ("AUTH", "bob", "bobpw", "x")):
         with gate.connect() as client, guarded.connect() as direct:
@@ -172,6 +171,16 @@ def test_a_wrong_auth_in_the_middle_of_a_pipeline_leaves_the_user_as_he_was(star
     client.send(block * 10)
     for _ in range(10):
         assert [client.read_value() for _ in range(6)] == ["OK", WRONGPASS, b"1", WRONGPASS, "OK", b"2"]
+
+
+@pytest.mark.threads
+@GUARDED_MODES
+def test_a_verdict_is_never_put_off_however_often_a_login_fails(start_gate, auth):
+    gate = start_gate(auth, fallback__queue_timeout="300ms")
+    client = gate.connect()
+    for _ in range(20):
+        assert client.call("AUTH", "bob", "wrong") == WRONGPASS
+    assert client.call("AUTH", "bob", "bobpw") == "OK"
 
 
 @pytest.mark.threads

@@ -1,6 +1,8 @@
 """A backend that is away: clients are accepted and wait for queue_timeout, what was not sent is RGUNAVAIL, what may
 have run is RGUNKNOWN, a session that lost its connection is RGSTATE and a close, and a backend that comes is used."""
 
+import socket
+import threading
 import time
 
 import pytest
@@ -254,8 +256,33 @@ def test_many_restarts_under_load_leave_everything_working(redis_server, respgat
     assert int(info(redis_server, "clients")["connected_clients"]) <= 4
 
 
-def test_reconnecting_to_a_dead_port_is_spaced_out(start_respgate, start_redis):
-    """Full-jitter backoff: a second of trouble costs a handful of attempts, and the log two lines, not hundreds."""
+def test_reconnecting_to_a_backend_that_hangs_up_is_spaced_out(start_respgate):
+    """Full-jitter backoff: two seconds of trouble cost a handful of attempts, though clients ask all the time."""
+    attempts = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def hang_up():
+            while True:
+                try:
+                    listener.accept()[0].close()
+                except OSError:
+                    return
+                attempts.append(time.monotonic())
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        try:
+            gate = start_respgate(f"redis://127.0.0.1:{listener.getsockname()[1]}/0",
+                                  settings={"fallback.queue_timeout": "100ms", "listen.workers": 1})
+            client = gate.connect()
+            deadline = time.monotonic() + 2
+            while time.monotonic() < deadline:
+                assert client.call("GET", "k") == UNAVAILABLE
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    assert 2 <= len(attempts) <= 40, f"{len(attempts)} attempts in two seconds"
+
+
+def test_a_dead_backend_does_not_fill_the_log(start_respgate, start_redis):
     server = start_redis()
     gate = start_respgate(server, settings={"fallback.queue_timeout": "100ms"})
     client = gate.connect()

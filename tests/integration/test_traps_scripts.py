@@ -75,6 +75,14 @@ def test_inside_multi_noscript_passes(redis_server, client):
     assert pushed(redis_server) == []
 
 
+def test_inside_multi_noscript_passes_after_a_restart_as_well(redis_server, client):
+    redis_server.restart()
+    wait_until(lambda: client.call("PING") == "PONG", what="the backend to be used")
+    assert client.call("MULTI") == "OK" and client.call(*run(1)) == "QUEUED" and client.call("EXEC") == [NOSCRIPT]
+    assert "eval" not in command_calls(redis_server)
+    assert client.call(*run(1)) == 1
+
+
 def test_a_script_flush_by_a_client_is_obeyed(redis_server, start_respgate):
     client = start_respgate(redis_server, settings={"listen.workers": 1}).connect()
     assert client.call("SCRIPT", "LOAD", BODY) == SHA.encode()

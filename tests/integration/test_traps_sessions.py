@@ -3,7 +3,7 @@ fresh with each connection and RESET gives it back."""
 
 import pytest
 
-from backend_view import backend_clients, backend_ids, play, played
+from backend_view import backend_clients, backend_ids, play, played, wait_blocked
 from harness import ErrorReply, Push, encode, wait_until
 
 INVALIDATE = b"__redis__:invalidate"
@@ -237,12 +237,15 @@ def test_a_monitor_sees_every_command_once_and_others_see_none_of_it(redis_serve
 
 @pytest.mark.threads
 def test_tracking_redirect_to_a_client_that_subscribes_later(redis_server, respgate):
-    target, reader, writer = (respgate.connect() for _ in range(3))
+    target, reader, writer, grabber = (respgate.connect() for _ in range(4))
     assert target.call("PING") == "PONG"
     number = target.call("CLIENT", "ID")
     assert reader.call("CLIENT", "TRACKING", "ON", "REDIRECT", number) == "OK"
     assert reader.call("GET", "k") is None
     assert writer.call("SET", "k", 1) == "OK"
+    assert target.call("GET", "k") == b"1"
+    grabber.command("BLPOP", "l", 0)
+    wait_blocked(redis_server, 1)
     assert target.call("SUBSCRIBE", INVALIDATE) == [b"subscribe", INVALIDATE, 1]
     assert reader.call("GET", "k") == b"1"
     assert writer.call("SET", "k", 2) == "OK"
