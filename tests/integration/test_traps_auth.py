@@ -117,8 +117,9 @@ def test_who_does_not_log_in_is_closed_and_who_does_stays(start_gate, auth):
 def test_each_user_logs_in_with_his_own_password_only(start_gate, guarded, auth):
     gate = start_gate(auth)
     for command in (("AUTH", "secret"), ("AUTH", "default", "secret"), ("AUTH", "bob", "bobpw"),
-                    ("AUTH", "amy", "amypw"), ("AUTH", "wrong"), ("AUTH", "bob", "amypw"), ("AUTH", "bob", "secret"),
-                    ("AUTH", "nobody", "x"), ("AUTH", "bob", ""), ("AUTH", "bob", "bobpw2"), ("AUTH", "bob", "bobp"), ("AUTH", ""),
+                    ("AUTH", "amy", "amypw"), ("AUTH", "wrong"), ("AUTH", "bob", "amypw"),
+                    ("AUTH", "bob", "secret"), ("AUTH", "nobody", "x"), ("AUTH", "bob", ""), ("AUTH", ""),
+                    ("AUTH", "bob", "bobpw2"), ("AUTH", "bob", "bobp"),
                     ("AUTH", "off", "offpw"), ("AUTH", "Bob", "bobpw"), ("AUTH", b"bob\0", "bobpw"), ("AUTH",),
                     ("AUTH", "bob", "bobpw", "x")):
         with gate.connect() as client, guarded.connect() as direct:
