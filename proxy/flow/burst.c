@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proxy/flow/client.h"
+#include "proxy/flow/script_cache.h"
 
 struct member {
     const uint8_t *bytes;
@@ -61,6 +62,8 @@ size_t burst_try(struct client *client, const struct call *call, struct lane *la
     while (at < len && next_member(client, call->bytes + at, len - at, &member)) {
         enum request_kind kind = member.row->id == CMD_EXEC ? REQUEST_BURST_EXEC : REQUEST_PLAIN;
         auth_note(client->worker, member.row);
+        if (member.row->id == CMD_SCRIPT_FLUSH)
+            script_note_flush(client->worker);
         client_send(client, lane, kind, member.bytes, member.len);
         at += member.len;
     }

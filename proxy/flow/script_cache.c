@@ -25,6 +25,7 @@ LIST_HEAD(script_bucket, script);
 struct script_cache {
     size_t max_bytes, bytes;
     uint64_t epoch;
+    uint64_t flushes;                     /* the crew's script_flushes when the cache was last looked at */
     TAILQ_HEAD(script_uses, script) uses; /* most recent first */
     struct script_bucket by_body[BUCKETS], by_sha[BUCKETS];
 };
@@ -244,12 +245,29 @@ static bool send_evalsha(struct client *client, struct lane *lane, const struct 
     return true;
 }
 
+void script_note_flush(struct worker *worker)
+{
+    atomic_fetch_add(&worker->crew->script_flushes, 1);
+}
+
+/* Forgets what was flushed since, by whichever worker's client. */
+static void follow_flushes(struct worker *worker)
+{
+    uint64_t flushes = atomic_load_explicit(&worker->crew->script_flushes, memory_order_relaxed);
+
+    if (worker->scripts->flushes == flushes)
+        return;
+    worker->scripts->flushes = flushes;
+    drop_all(worker->scripts);
+}
+
 bool script_send(struct client *client, struct lane *lane, const struct call *call)
 {
     struct script_cache *cache = client->worker->scripts;
     const uint8_t *body;
     size_t len;
 
+    follow_flushes(client->worker);
     switch (call->row->id) {
     case CMD_EVALSHA:
     case CMD_EVALSHA_RO:
@@ -264,7 +282,7 @@ bool script_send(struct client *client, struct lane *lane, const struct call *ca
             remember(cache, body, len);
         return false;
     default: /* SCRIPT FLUSH */
-        drop_all(cache);
+        script_note_flush(client->worker);
         return false;
     }
 }
@@ -283,6 +301,7 @@ bool script_on_reply(struct client *client, struct lane *lane, const struct requ
 
     if (!last)
         return false;
+    follow_flushes(client->worker);
     kept = take_kept_call(client);
     if (!request->begun && len > sizeof(noscript) && !memcmp(bytes, noscript, sizeof(noscript) - 1) &&
         client->inflight == 1 && lane->state == LANE_READY) {

@@ -23,6 +23,7 @@ struct client;
 struct lane;
 struct request;
 struct script_cache;
+struct worker;
 
 struct script_cache *script_cache_new(size_t max_bytes);
 void script_cache_free(struct script_cache *cache);
@@ -44,6 +45,8 @@ static inline bool script_cache_wants(const struct script_cache *cache, const st
     }
 }
 
+/* A SCRIPT FLUSH passes by: the backend was told to forget, so nobody's script is healed any more. Any worker. */
+void script_note_flush(struct worker *worker);
 /* Looks at a script command on its way to `lane`. True when it was sent here (an EVALSHA); else the caller sends it. */
 bool script_send(struct client *client, struct lane *lane, const struct call *call);
 /* The reply to an EVALSHA that script_send() sent; true when it is swallowed because the call is sent again. */

@@ -31,12 +31,13 @@ struct crew {
     const struct settings *settings;
     struct worker *workers;
     unsigned count;
-    atomic_uint clients;          /* open client connections; written by all workers, at accept and close only */
-    _Atomic uint64_t next_client; /* the last client id given; written by all workers, at accept only */
-    _Atomic uint64_t acl_changes; /* ACL commands that passed by; written by all workers */
-    atomic_uint working;          /* workers that have not ended; each writes it once */
-    int done_fd;                  /* eventfd that the last worker to end writes */
-    atomic_bool drain_forced;     /* some worker had to cut off clients */
+    atomic_uint clients;             /* open client connections; written by all workers, at accept and close only */
+    _Atomic uint64_t next_client;    /* the last client id given; written by all workers, at accept only */
+    _Atomic uint64_t script_flushes; /* SCRIPT FLUSH commands that passed by; written by all workers */
+    _Atomic uint64_t acl_changes;    /* ACL commands that passed by; written by all workers */
+    atomic_uint working;             /* workers that have not ended; each writes it once */
+    int done_fd;                     /* eventfd that the last worker to end writes */
+    atomic_bool drain_forced;        /* some worker had to cut off clients */
 };
 
 /* Something to be done on a worker's thread. */

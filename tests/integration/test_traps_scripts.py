@@ -83,11 +83,20 @@ def test_inside_multi_noscript_passes_after_a_restart_as_well(redis_server, clie
     assert client.call(*run(1)) == 1
 
 
-def test_a_script_flush_by_a_client_is_obeyed(redis_server, start_respgate):
-    client = start_respgate(redis_server, settings={"listen.workers": 1}).connect()
-    assert client.call("SCRIPT", "LOAD", BODY) == SHA.encode()
-    assert client.call("SCRIPT", "FLUSH") == "OK"
-    assert client.call(*run(1)) == NOSCRIPT
+@pytest.mark.threads
+@pytest.mark.parametrize("burst", [False, True], ids=["alone", "in a transaction"])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_script_flush_by_any_client_is_obeyed(redis_server, start_respgate, workers, burst):
+    gate = start_respgate(redis_server, settings={"listen.workers": workers})
+    clients = [gate.connect() for _ in range(4 * workers)]  # some of them on each worker, most likely
+    for client in clients:
+        assert client.call("SCRIPT", "LOAD", BODY) == SHA.encode()
+    if burst:
+        clients[0].send(encode("MULTI") + encode("SCRIPT", "FLUSH") + encode("EXEC"))
+        assert [clients[0].read_value() for _ in range(3)] == ["OK", "QUEUED", ["OK"]]
+    else:
+        assert clients[0].call("SCRIPT", "FLUSH") == "OK"
+    assert [client.call(*run(1)) for client in clients] == [NOSCRIPT] * len(clients)
 
 
 def test_healing_never_changes_the_order_of_a_pipeline(redis_server, client):
