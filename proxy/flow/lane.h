@@ -75,9 +75,10 @@ struct lane {
     struct login login;
     uint64_t backend_id; /* CLIENT ID of this connection on the server; 0 = not known */
     uint64_t opening_until_ms;
-    uint64_t used_ms;    /* when it was last given a command or became idle */
-    uint64_t held_up_ms; /* while DIVERTED: how long those behind have waited for clients that do not read */
-    char name[64];       /* CLIENT SETNAME in effect on the backend; "" = none */
+    uint64_t used_ms;      /* when it was last given a command or became idle */
+    uint64_t held_up_ms;   /* while DIVERTED: how long those behind have waited for clients that do not read */
+    uint64_t held_up_from; /* conn.received when it was diverted */
+    char name[64];         /* CLIENT SETNAME in effect on the backend; "" = none */
     TAILQ_HEAD(, lane_waiter) waiters;
 };
 

@@ -147,6 +147,7 @@ void pool_divert(struct pool *pool, struct lane *lane)
     if (lane->role != LANE_SHARED)
         return;
     lane->held_up_ms = 0;
+    lane->held_up_from = lane->conn.received;
     move_lane(pool, lane, LANE_DIVERTED);
 }
 

@@ -4,9 +4,9 @@
  *
  *   a pinned lane    is not read any further; the backend holds the rest, as it would without a proxy
  *   a shared lane    becomes the client's own, when nobody else waits for a reply on it, and that is that. Else it is
- *                    diverted, so that new requests of others take another one; reply_buffer_max is held before it
- *                    stops, and a client that keeps others waiting for a second in all, however often it reads a bit
- *                    in between, is closed so that they get on
+ *                    diverted, so that new requests of others take another one, and reply_buffer_max is held before it
+ *                    stops. Those who were behind already must get on: a client that keeps them waiting for a second in
+ *                    all is closed, unless it reads at a decent pace
  *   answers from here  the client's next command waits
  *
  * A client that takes nothing of what is held for slow_client_timeout is closed in any case.
@@ -14,7 +14,10 @@
 #include "proxy/flow/client.h"
 #include "proxy/net/log.h"
 
-enum { PATIENCE_WITH_OTHERS_MS = 1000 };
+enum {
+    PATIENCE_WITH_OTHERS_MS = 1000,
+    DECENT_BYTES_PER_MS = 32768, /* 32 MiB a second */
+};
 
 static void start_clock(struct client *client)
 {
@@ -95,8 +98,11 @@ static bool is_too_slow(const struct client *client, uint64_t now_ms)
 
     if (waited_ms >= client->worker->settings->slow_client_timeout_ms)
         return true;
-    return lane && lane->held_up_ms + waited_ms >= PATIENCE_WITH_OTHERS_MS &&
-           lane_serves_others(lane, &client->requester);
+    if (!lane || !lane_serves_others(lane, &client->requester))
+        return false;
+    /* Who keeps a decent pace through a large reply gets it whole, and those behind it get theirs soon. */
+    uint64_t earned_ms = (lane->conn.received - lane->held_up_from) / DECENT_BYTES_PER_MS;
+    return lane->held_up_ms + waited_ms >= PATIENCE_WITH_OTHERS_MS + earned_ms;
 }
 
 void throttle_tick(struct worker *worker, uint64_t now_ms)

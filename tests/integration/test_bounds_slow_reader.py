@@ -8,10 +8,12 @@ import pytest
 
 from bounds import KIB, MIB, FastClients, backend_holds, closed_within, compare, forget_peak, max_ms, peak, settled
 from bulks import BulkReader, digest_of, set_value
+from taken import wait_taken
 
 LARGE = 200_000_000
 EXTRA_MAX = 2 * MIB
 SLOWLY = 64 * KIB  # every 5 ms: 13 MB/s
+DECENTLY = 100_000_000  # a second
 OTHERS_WAIT_MAX_MS = 2000  # a second of patience, counted only while nothing moves
 
 
@@ -86,6 +88,30 @@ def test_requests_behind_the_reply_wait_for_a_second_at_most(gate, redis_server,
     figure(f"requests behind the 200 MB of a {'slow' if slowly else 'stopped'} reader wait {waited:.0f} ms"
            f" (at most {OTHERS_WAIT_MAX_MS}), {extra / KIB:.0f} KiB held (at most {EXTRA_MAX / KIB:.0f})")
     assert waited <= OTHERS_WAIT_MAX_MS and extra <= EXTRA_MAX
+
+
+@pytest.mark.figures
+def test_who_reads_at_a_decent_pace_gets_all_with_others_behind(gate, redis_server, figure):
+    """Nobody is closed for being slower than Redis: here for two seconds, twice the patience with who stands still."""
+    with gate.connect(30) as client, gate.connect(30) as behind:
+        assert client.call("PING") == behind.call("PING") == "PONG"
+        redis_server.pause()
+        client.command("GET", "large")
+        wait_taken(client.socket)
+        behind.command("ECHO", "behind")
+        wait_taken(behind.socket)
+        redis_server.resume()
+        started, reader = time.monotonic(), BulkReader(client)
+        while reader.left:
+            reader.read(min(MIB, reader.left))
+            ahead = (LARGE - reader.left) / DECENTLY - (time.monotonic() - started)
+            if ahead > 0:
+                time.sleep(ahead)  # the pace of the reader, not a wait for anything
+        taken = time.monotonic() - started
+        assert reader.finish() == digest_of(LARGE)
+        assert behind.read_value() == b"behind"
+    assert taken > 1.5, "the reader was too fast to try anybody's patience"
+    figure(f"200 MB read at a decent pace in {taken:.1f} s, with a request behind: both served")
 
 
 def test_who_never_reads_is_closed_with_a_reason(start_respgate, redis_server):
