@@ -96,7 +96,7 @@ static size_t dispatch_control(struct client *client, const struct call *call)
     struct lane_key key = client->pool->key;
     size_t used = 0;
 
-    if (client->pin)
+    if (client->pin && pin_is_held(client))
         return dispatch_plain(client, call);
     key.db = 0; /* the effect is the same, and SELECT would fail while a script runs */
     if (!pin_acquire(client, pool_get(client->worker, &key), call, &used))

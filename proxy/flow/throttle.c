@@ -55,6 +55,8 @@ void throttle_lane(struct client *client, struct lane *lane)
     conn_flush(&client->conn);
     if (client->state != CLIENT_OPEN || client->throttles)
         return;
+    if (lane->pool != client->pool) /* a borrowed connection, for one short reply; nothing else may follow on it */
+        return;
     if (client->conn.out.len <= (others ? settings->reply_buffer_max : settings->reply_buffer))
         return;
     conn_pause(&lane->conn);
