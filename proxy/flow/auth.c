@@ -36,6 +36,7 @@ bool auth_is_due(struct client *client, const struct command *row, bool *wait)
     if (client->worker->settings->auth == AUTH_PASSWORD)
         return true;
     if (pool->proven) {
+        client->has_outcome = false;
         client->authenticated = !pool->noauth;
         return pool->noauth;
     }

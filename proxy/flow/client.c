@@ -42,7 +42,8 @@ static void on_pool(struct pool_waiter *waiter, enum pool_outcome outcome)
     client->outcome = outcome;
     if (outcome == POOL_GRANTED && waiter->wants_pin) {
         client->has_outcome = false;
-        client->pin = pool_try_pin(waiter->granted_by, &client->holder);
+        if (!client->pin) /* the target of a redirection may have been given one meanwhile */
+            client->pin = pool_try_pin(waiter->granted_by, &client->holder);
     }
     client_open_gate(client);
 }
@@ -227,7 +228,7 @@ static bool scan_command(struct client *client, const uint8_t *bytes, size_t len
 
 static void command_taken(struct client *client)
 {
-    client->scanned = false;
+    client->scanned = client->has_outcome = false;
     request_scan_reset(&client->scan);
     if (client->reply_mode == REPLY_SKIP_THIS)
         client->reply_mode = REPLY_ON;
@@ -436,6 +437,8 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
     bool in_session = pinned && (client->blocked || pin_has_state(client)) && request->kind != REQUEST_EXEC;
     uint32_t n = request->run ? request->replies : 1;
 
+    if (request->kind == REQUEST_SCRIPT)
+        script_on_lost(client);
     if (client->state == CLIENT_GONE) {
         counter_add(&worker->counters.client_gone, n);
     } else if (loss == REQUEST_UNSENT) {

@@ -216,6 +216,12 @@ static struct block *take_kept_call(struct client *client)
     return copy;
 }
 
+void script_on_lost(struct client *client)
+{
+    if (client->kept_calls)
+        block_give(&client->worker->loop.pool, take_kept_call(client));
+}
+
 void script_forget(struct client *client)
 {
     while (client->kept_calls)

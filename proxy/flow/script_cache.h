@@ -52,5 +52,7 @@ bool script_send(struct client *client, struct lane *lane, const struct call *ca
 /* The reply to an EVALSHA that script_send() sent; true when it is swallowed because the call is sent again. */
 bool script_on_reply(struct client *client, struct lane *lane, const struct request *request, const uint8_t *bytes,
                      size_t len, bool last);
+/* No reply to the oldest such EVALSHA will come. */
+void script_on_lost(struct client *client);
 /* The client is gone: drops what was kept for healing. */
 void script_forget(struct client *client);
