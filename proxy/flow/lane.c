@@ -143,6 +143,11 @@ static void on_connected(struct conn *conn)
     login_start(from_conn(conn));
 }
 
+static size_t congestion(const struct lane *lane)
+{
+    return lane->role == LANE_PINNED ? CONGESTED_PIN : CONGESTED;
+}
+
 void lane_login_done(struct lane *lane)
 {
     struct conn *conn = &lane->conn;
@@ -152,6 +157,11 @@ void lane_login_done(struct lane *lane)
     lane->name[0] = 0;
     lane->base = lane->given - lane->pending.len - conn->written - conn->out.len;
     conn_write_buf(conn, &lane->pending);
+    if (!TAILQ_EMPTY(&lane->waiters)) /* connecting forgot about them */
+        conn_notify_drained(conn, congestion(lane) / 2);
+    /* command_timeout is the backend's time, and starts now. */
+    for (uint32_t i = 0; i < request_count(&lane->queue); i++)
+        request_at(&lane->queue, i)->sent_ms = (uint32_t)loop_now_ms(&lane->pool->worker->loop);
     count(lane->pool->worker, lanes_opened);
     pool_lane_ready(lane->pool, lane);
 }
@@ -211,11 +221,6 @@ void lane_send_silent(struct lane *lane, const void *bytes, size_t len)
     static const struct requester_ops ops = {.on_reply = ignore_reply, .on_lost = ignore_loss};
     static struct requester nobody = {.ops = &ops};
     lane_send(lane, &nobody, 0, bytes, len);
-}
-
-static size_t congestion(const struct lane *lane)
-{
-    return lane->role == LANE_PINNED ? CONGESTED_PIN : CONGESTED;
 }
 
 bool lane_is_congested(const struct lane *lane)
@@ -377,6 +382,12 @@ static void on_lost(struct conn *conn, const char *reason)
     lane_fail(from_conn(conn), reason);
 }
 
+/* Not begun to be sent, and nobody was told that it is lost. */
+static bool is_resendable(const struct request *request, uint64_t sent)
+{
+    return request->start >= sent && !request->dropped;
+}
+
 /* How many requests at the end of the queue were not begun to be sent; their bytes become `pending` again. */
 static uint32_t keep_unsent(struct lane *lane, bool was_ready)
 {
@@ -387,8 +398,10 @@ static uint32_t keep_unsent(struct lane *lane, bool was_ready)
 
     if (lane->role != LANE_SHARED)
         return 0;
-    while (unsent < all && request_at(&lane->queue, all - 1 - unsent)->start >= sent)
+    while (unsent < all && is_resendable(request_at(&lane->queue, all - 1 - unsent), sent))
         unsent++;
+    while (unsent && request_at(&lane->queue, all - unsent)->joined)
+        unsent--;
     if (!was_ready)
         return unsent;
     buf_move(&rest, &lane->conn.out);

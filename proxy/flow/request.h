@@ -47,6 +47,7 @@ struct request {
     bool dropped : 1;  /* the owner was told that it is lost: later bytes are nobody's */
     bool muted : 1;    /* CLIENT REPLY OFF or SKIP: the owner drops the reply */
     bool confirms : 1; /* (un)subscribing: its replies are confirmations */
+    bool joined : 1;   /* goes with the one before it or not at all: the same transaction in one piece */
     bool run : 1;      /* stands for `replies` commands of one owner in a row, which all mean the same to it */
 };
 
