@@ -212,6 +212,8 @@ void pin_become_tunnel(struct client *client);
 /* Sends a command after which nothing can be taken until its reply is known. */
 size_t pin_send_and_wait(struct client *client, const struct call *call, enum request_kind kind);
 bool pin_is_subscribing(const struct command *row);
+/* Messages are arrays as replies are, not pushes. */
+bool pin_has_messages(const struct client *client);
 
 /* --- session_dispatch.c, session_reply.c --- */
 

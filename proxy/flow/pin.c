@@ -134,6 +134,11 @@ size_t pin_send_and_wait(struct client *client, const struct call *call, enum re
     return call->len;
 }
 
+bool pin_has_messages(const struct client *client)
+{
+    return client->pool->key.resp == 2 || client->session.adopted;
+}
+
 static size_t send_subscribe(struct client *client, const struct call *call)
 {
     struct session *session = &client->session;
@@ -147,7 +152,7 @@ static size_t send_subscribe(struct client *client, const struct call *call)
                                                        : session->shards;
         expected = expected ? expected : 1;
     }
-    client->pin->subscriber = true;
+    client->pin->subscriber = pin_has_messages(client);
     request = client_send(client, client->pin, REQUEST_CONFIRM, call->bytes, call->len);
     request->replies = (uint32_t)expected;
     request->confirms = true;

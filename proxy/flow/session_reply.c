@@ -49,7 +49,7 @@ static void on_confirmation(struct client *client, struct lane *lane, const stru
             session->stuck = true; /* cut in two by its length: stay on the safe side */
     }
     if (last && !request->replies)
-        lane->subscriber = session_subscriptions(session) || session->stuck;
+        lane->subscriber = pin_has_messages(client) && (session_subscriptions(session) || session->stuck);
 }
 
 static void answer_abort(struct client *client, const struct request *request)
@@ -67,14 +67,21 @@ static bool starts_with(const uint8_t *bytes, size_t len, const char *text)
     return len >= strlen(text) && !memcmp(bytes, text, strlen(text));
 }
 
-/* A shared lane on which EXEC failed in an unexpected way may still be in the transaction: nobody may go on with it. */
-static void check_burst(struct lane *lane, const struct request *request, const uint8_t *bytes, size_t len)
+/*
+ * A lane on which EXEC failed in an unexpected way may still be in the transaction: nobody else may go on with it. A
+ * shared one ends when its queue has run dry, which is not before this reply is passed on.
+ */
+static void check_burst(struct client *client, struct lane *lane, const struct request *request, const uint8_t *bytes,
+                        size_t len)
 {
     if (request->type != '-' || request->begun || starts_with(bytes, len, "-EXECABORT") ||
         starts_with(bytes, len, "-ERR EXEC without MULTI"))
         return;
     lane->clean = false;
-    pool_retire(lane->pool, lane);
+    if (lane == client->pin)
+        client->session.stuck = true;
+    else
+        pool_divert(lane->pool, lane);
 }
 
 bool session_on_reply(struct client *client, struct lane *lane, struct request *request, const uint8_t *bytes,
@@ -90,7 +97,7 @@ bool session_on_reply(struct client *client, struct lane *lane, struct request *
     case REQUEST_SCRIPT:
         return script_on_reply(client, lane, request, bytes, len, last);
     case REQUEST_BURST_EXEC:
-        check_burst(lane, request, bytes, len);
+        check_burst(client, lane, request, bytes, len);
         if (last && !failed && lane == client->pin)
             session->watching = false;
         return false;
@@ -117,6 +124,7 @@ bool session_on_reply(struct client *client, struct lane *lane, struct request *
         break;
     case REQUEST_EXEC:
         session->adopted |= session->tx_adopts && !failed;
+        lane->subscriber |= session->adopted && session_subscriptions(session); /* it may speak RESP2 now */
         end_tx(client);
         break;
     case REQUEST_DISCARD:
