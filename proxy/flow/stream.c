@@ -7,7 +7,13 @@
 
 static bool is_streamable(const struct call *call)
 {
-    return call->row->cls == COMMAND_SHARED || call->row->cls == COMMAND_PIN;
+    switch (call->row->id) {
+    case CMD_CLIENT_TRACKING: /* carries the id of a client */
+    case CMD_MONITOR:
+        return false;
+    default:
+        return call->row->cls == COMMAND_SHARED || call->row->cls == COMMAND_PIN;
+    }
 }
 
 /* A command that is answered here must be held whole; query_buffer says how much that may be. */
@@ -43,14 +49,33 @@ static enum request_kind kind_of(struct client *client, const struct call *call)
 {
     if (client->session.tx_open)
         return REQUEST_PLAIN;
-    if (call->row->id == CMD_WATCH)
+    switch (call->row->id) {
+    case CMD_WATCH:
         return REQUEST_WATCH;
-    return call->row->id == CMD_UNKNOWN ? REQUEST_FOREIGN : REQUEST_ONCE;
+    case CMD_UNKNOWN:
+        return REQUEST_FOREIGN;
+    case CMD_CLIENT_ANY:
+    case CMD_HIMPORT_ANY:
+        return REQUEST_STICK;
+    default:
+        return REQUEST_ONCE;
+    }
 }
 
 static bool is_pubsub(const struct call *call)
 {
     return call->row->cls == COMMAND_PIN && (call->row->flags & COMMAND_PUBSUB);
+}
+
+static void send_head(struct client *client, const struct call *call)
+{
+    if (!client->pin->tunnel) {
+        client_send(client, client->pin, kind_of(client, call), call->bytes, call->len);
+        return;
+    }
+    count(client->worker, accepted);
+    count(client->worker, replied);
+    lane_send_more(client->pin, call->bytes, call->len);
 }
 
 size_t stream_begin(struct client *client, const uint8_t *bytes, size_t len)
@@ -66,11 +91,14 @@ size_t stream_begin(struct client *client, const uint8_t *bytes, size_t len)
     if (!is_streamable(&call) || is_pubsub(&call) || auth_is_due(client, call.row, &wait) ||
         client->worker->settings->refused[call.row->index])
         return hold(client);
-    if (wait || !client_drained(client) || !pin_acquire(client, client->pool, &call, &used))
+    if (wait || !client_drained(client) || !pin_acquire(client, client->pool, &call, &used)) {
+        if (used) /* it was answered, and its rest cannot be told from a command */
+            client_finish(client, "no backend connection for a large request");
         return 0;
+    }
     client->last_command = call.row;
     client->streaming = true;
-    client_send(client, client->pin, kind_of(client, &call), bytes, call.len);
+    send_head(client, &call);
     return call.len;
 }
 
