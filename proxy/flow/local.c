@@ -53,6 +53,7 @@ size_t local_unsubscribe(struct client *client, const struct call *call)
 {
     size_t cap = call->len + 64 * (size_t)call->argc + 64;
     struct reply_writer w = {.cap = cap};
+    struct request_args args;
     const uint8_t *name;
     size_t len;
 
@@ -63,11 +64,14 @@ size_t local_unsubscribe(struct client *client, const struct call *call)
         return 0;
     if (call->argc == 1)
         write_unsubscribed(&w, client->pool->key.resp, call->row, NULL, 0);
-    for (uint32_t i = 1; call_arg(call, i, &name, &len); i++)
+    request_args_start(&args, call->bytes, call->len);
+    request_args_next(&args, &name, &len);
+    while (request_args_next(&args, &name, &len))
         write_unsubscribed(&w, client->pool->key.resp, call->row, name, len);
     count(client->worker, accepted);
     count(client->worker, replied);
     conn_write(&client->conn, w.bytes, w.len); /* whatever CLIENT REPLY says: it does not silence confirmations */
+    throttle_answers(client);
     free(w.bytes);
     return call->len;
 }
