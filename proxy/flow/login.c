@@ -105,6 +105,7 @@ static bool starts_with(const uint8_t *bytes, size_t len, const char *text)
 /* The error line without '-' and line end, cut to what a log line and a reply can carry. */
 static void refuse(struct lane *lane, const uint8_t *bytes, size_t len)
 {
+    const struct lane_key *key = &lane->pool->key;
     char text[256];
     size_t n = len > 3 ? len - 3 : 0;
 
@@ -112,6 +113,12 @@ static void refuse(struct lane *lane, const uint8_t *bytes, size_t len)
         n = sizeof(text) - 1;
     memcpy(text, bytes + 1, n);
     text[n] = 0;
+    /* A server that does not know a command quotes its arguments. */
+    char *quoted = strstr(text, ", with args");
+    if (quoted)
+        *quoted = 0;
+    if (key->password && key->password[0] && strstr(text, key->password))
+        snprintf(text, sizeof(text), "%s", "ERR the reply to the login quotes the password");
     pool_refused(lane->pool, text, lane->login.step == LOGIN_AUTH ? POOL_BAD_LOGIN : POOL_BAD_KEY);
     lane_fail(lane, text);
 }
