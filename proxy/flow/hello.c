@@ -28,6 +28,17 @@ static bool next_value(struct walk *walk, struct span *value)
     return true;
 }
 
+/* A name and its value; a name alone is not walked past. */
+static bool next_field(struct walk *walk, struct span *name, struct span *value)
+{
+    const uint8_t *start = walk->p;
+
+    if (next_value(walk, name) && next_value(walk, value))
+        return true;
+    walk->p = start;
+    return false;
+}
+
 static bool start_walk(struct walk *walk, const uint8_t *reply, size_t len)
 {
     const uint8_t *line_end = memchr(reply, '\n', len);
@@ -76,13 +87,16 @@ uint64_t hello_keep(struct hello *hello, const uint8_t *reply, size_t len)
         return 0;
     memcpy(hello->reply, reply, len);
     hello->len = len;
-    while (next_value(&walk, &name) && next_value(&walk, &value)) {
+    while (next_field(&walk, &name, &value)) {
         if (is_field(&name, "id") && value.bytes[0] == ':')
             id = strtoull((const char *)value.bytes + 1, NULL, 10);
         else if (is_field(&name, "version"))
             keep_version(hello, &value);
     }
-    return id;
+    if (walk.p == walk.end)
+        return id;
+    hello_finish(hello); /* written again, it would lack what its head announces */
+    return 0;
 }
 
 void hello_finish(struct hello *hello)
@@ -99,7 +113,7 @@ void hello_write(const struct hello *hello, struct reply_writer *w, uint64_t cli
     if (!hello->reply || !start_walk(&walk, hello->reply, hello->len))
         return;
     reply_raw(w, hello->reply, (size_t)(walk.p - hello->reply));
-    while (next_value(&walk, &name) && next_value(&walk, &value)) {
+    while (next_field(&walk, &name, &value)) {
         reply_raw(w, name.bytes, name.len);
         if (is_field(&name, "id"))
             reply_integer(w, (int64_t)client_id);

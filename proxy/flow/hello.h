@@ -16,7 +16,7 @@ struct hello {
     char version[16]; /* "7.0.15"; "" when not known */
 };
 
-/* Keeps a copy of a HELLO reply; returns the connection's id on the backend, 0 when there is none. */
+/* Keeps a copy of a HELLO reply, if it is one; returns the connection's id on the backend, 0 when there is none. */
 uint64_t hello_keep(struct hello *hello, const uint8_t *reply, size_t len);
 void hello_finish(struct hello *hello);
 
