@@ -76,13 +76,22 @@ static void run_resumed(struct loop *loop)
         conn_run_resumed(TAILQ_FIRST(&loop->ready));
 }
 
+static struct conn *first_dirty(const struct loop *loop)
+{
+    struct conn *conn = NULL;
+
+    for (int i = 0; i < LOOP_FLUSH_ORDERS && !conn; i++)
+        conn = TAILQ_FIRST(&loop->dirty[i]);
+    return conn;
+}
+
 static void flush_all(struct loop *loop)
 {
-    for (int i = 0; i < LOOP_FLUSH_ORDERS; i++) {
-        struct conn *conn;
-        while ((conn = TAILQ_FIRST(&loop->dirty[i])))
-            conn_flush(conn);
-    }
+    struct conn *conn;
+
+    /* A flush may have others write, also some whose turn was before: no event would come for them. */
+    while ((conn = first_dirty(loop)))
+        conn_flush(conn);
 }
 
 void loop_run(struct loop *loop)
