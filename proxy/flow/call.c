@@ -7,11 +7,14 @@
 
 bool call_arg(const struct call *call, uint32_t n, const uint8_t **arg, size_t *len)
 {
-    struct request_args args;
+    struct arg_cursor from_start = {0}, *cursor = call->cursor ? call->cursor : &from_start;
 
-    request_args_start(&args, call->bytes, call->len);
-    for (uint32_t i = 0; request_args_next(&args, arg, len); i++)
-        if (i == n)
+    if (!cursor->next || n < cursor->next) {
+        request_args_start(&cursor->args, call->bytes, call->len);
+        cursor->next = 0;
+    }
+    while (request_args_next(&cursor->args, arg, len))
+        if (cursor->next++ == n)
             return true;
     return false;
 }

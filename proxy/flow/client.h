@@ -133,6 +133,12 @@ struct client {
     struct pool *next_pool; /* of a SELECT, HELLO or AUTH under way */
 };
 
+/* How far call_arg() has walked, so that a loop over all arguments walks once. */
+struct arg_cursor {
+    struct request_args args;
+    uint32_t next; /* number of the argument that args gives next; 0: not started */
+};
+
 /* One command at the front of a client's input. */
 struct call {
     const uint8_t *bytes; /* canonical array form */
@@ -142,6 +148,7 @@ struct call {
     const struct command *row;
     const uint8_t *name, *sub; /* sub is NULL when argc is 1 */
     size_t name_len, sub_len;
+    struct arg_cursor *cursor; /* NULL: each call_arg() walks from the start */
 };
 
 /* --- client.c --- */

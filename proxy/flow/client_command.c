@@ -267,11 +267,14 @@ static bool read_type(struct client_filter *filter, const uint8_t *arg, size_t l
 
 static void add_id(struct client_filter *filter, int64_t id)
 {
-    int64_t *ids = realloc(filter->ids, (filter->n_ids + 1) * sizeof(*ids));
-    if (!ids)
-        return;
-    filter->ids = ids;
-    ids[filter->n_ids++] = id;
+    /* Full at each power of two. */
+    if (!(filter->n_ids & (filter->n_ids - 1))) {
+        int64_t *ids = realloc(filter->ids, (filter->n_ids ? 2 * filter->n_ids : 1) * sizeof(*ids));
+        if (!ids)
+            return;
+        filter->ids = ids;
+    }
+    filter->ids[filter->n_ids++] = id;
 }
 
 static void copy_arg(char *to, size_t cap, const uint8_t *arg, size_t len)
@@ -365,7 +368,7 @@ static const char *read_kill(struct client *client, const struct call *call, str
     }
     filter->skip = client->id;
     for (uint32_t i = 2; !error && i < call->argc; i += 2) {
-        if (!call_arg(call, i + 1, &value, &len) || !call_arg(call, i, &name, &name_len))
+        if (!call_arg(call, i, &name, &name_len) || !call_arg(call, i + 1, &value, &len))
             return "ERR syntax error";
         error = read_kill_option(client, filter, name, name_len, value, len, text, text_len);
     }

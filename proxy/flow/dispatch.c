@@ -247,7 +247,8 @@ static void find_row(struct call *call)
 static size_t dispatch_inline(struct client *client, const uint8_t *bytes, size_t len)
 {
     size_t line_len = len - 1;
-    struct call call = {0};
+    struct arg_cursor cursor = {0};
+    struct call call = {.cursor = &cursor};
     struct request_args args;
     uint8_t *array;
     size_t used = 0;
@@ -285,7 +286,8 @@ static size_t dispatch_inline(struct client *client, const uint8_t *bytes, size_
 size_t dispatch(struct client *client, const uint8_t *bytes, size_t len, size_t available)
 {
     const struct request_scan *scan = &client->scan;
-    struct call call = {.bytes = bytes, .len = len, .available = available, .argc = scan->argc};
+    struct arg_cursor cursor = {0};
+    struct call call = {.bytes = bytes, .len = len, .available = available, .argc = scan->argc, .cursor = &cursor};
 
     if (scan->is_inline)
         return dispatch_inline(client, bytes, len);

@@ -274,11 +274,19 @@ def test_unsubscribing_without_reading_is_bounded(redis_server, start_respgate):
             client.send(commands)
 
 
-def test_many_names_to_unsubscribe_from_hold_up_nobody(redis_server, start_respgate):
+MANY = {
+    "UNSUBSCRIBE": ["UNSUBSCRIBE", *["c"] * 120_000],
+    "CLIENT LIST": ["CLIENT", "LIST", "ID", *["1"] * 120_000],
+    "CLIENT KILL": ["CLIENT", "KILL", *["ID", "999999"] * 40_000],
+}
+
+
+@pytest.mark.parametrize("command", MANY.values(), ids=MANY)
+def test_a_command_of_many_arguments_that_is_answered_here_holds_up_nobody(redis_server, start_respgate, command):
     gate = small_gate(start_respgate, redis_server)
     client, other = gate.connect(timeout=60), gate.connect(timeout=2)
     assert other.call("PING") == "PONG"
-    client.send(encode("UNSUBSCRIBE", *["c"] * 120_000))
+    client.send(encode(*command))
     client.read_bytes(1)
     assert other.call("PING") == "PONG"
 
