@@ -498,11 +498,3 @@ void lane_expire_sent(struct lane *lane, uint64_t now_ms, uint64_t timeout_ms)
         copy.owner->ops->on_lost(copy.owner, lane, &copy, REQUEST_TIMEOUT);
     }
 }
-
-bool lane_serves_others(const struct lane *lane, const struct requester *owner)
-{
-    for (uint32_t i = 0; i < request_count(&lane->queue); i++)
-        if (request_at(&lane->queue, i)->owner != owner)
-            return true;
-    return false;
-}

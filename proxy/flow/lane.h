@@ -120,6 +120,3 @@ void lane_expire_sent(struct lane *lane, uint64_t now_ms, uint64_t timeout_ms);
 
 /* For login.c: the connection is proven to be in step. */
 void lane_login_done(struct lane *lane);
-
-/* True when a request of somebody else than `owner` is queued. */
-bool lane_serves_others(const struct lane *lane, const struct requester *owner);

@@ -19,6 +19,15 @@ enum {
     DECENT_BYTES_PER_MS = 32768, /* 32 MiB a second */
 };
 
+/* Whether a request of somebody else than the client is queued. */
+static bool serves_others(const struct lane *lane, const struct client *client)
+{
+    for (uint32_t i = 0; i < request_count(&lane->queue); i++)
+        if (request_at(&lane->queue, i)->owner != &client->requester)
+            return true;
+    return false;
+}
+
 static void start_clock(struct client *client)
 {
     if (client->throttled)
@@ -50,7 +59,7 @@ static void go_on_aside(struct client *client, struct lane *lane)
 void throttle_lane(struct client *client, struct lane *lane)
 {
     const struct settings *settings = client->worker->settings;
-    bool others = lane_serves_others(lane, &client->requester);
+    bool others = serves_others(lane, client);
 
     conn_flush(&client->conn);
     if (client->state != CLIENT_OPEN || client->throttles)
@@ -100,7 +109,7 @@ static bool is_too_slow(const struct client *client, uint64_t now_ms)
 
     if (waited_ms >= client->worker->settings->slow_client_timeout_ms)
         return true;
-    if (!lane || !lane_serves_others(lane, &client->requester))
+    if (!lane || !serves_others(lane, client))
         return false;
     /* Who keeps a decent pace through a large reply gets it whole, and those behind it get theirs soon. */
     uint64_t earned_ms = (lane->conn.received - lane->held_up_from) / DECENT_BYTES_PER_MS;
