@@ -111,6 +111,7 @@ static void test_words(void **state)
     assert_false(arg_is((const uint8_t *)"ON\0", 3, "ON"));
 }
 
+/* Asked for in any order, also behind the end. */
 static void test_args(void **state)
 {
     static const char command[] = "*4\r\n$3\r\nSET\r\n$0\r\n\r\n$4\r\n\r\n\r\n\r\n$2\r\nEX\r\n";
@@ -119,18 +120,23 @@ static void test_args(void **state)
         size_t len;
     } want[] = {{"SET", 3}, {"", 0}, {"\r\n\r\n", 4}, {"EX", 2}};
     uint8_t *copy = exact_copy((const uint8_t *)command, sizeof command - 1);
+    static const uint32_t order[] = {3, 3, 2, 2, 1, 1, 0, 0,          0,          0, 1, 1, 3,
+                                     3, 4, 4, 4, 4, 3, 3, UINT32_MAX, UINT32_MAX, 2, 2, 2, 2};
+    struct arg_cursor cursor = {0};
     struct call call = {.bytes = copy, .len = sizeof command - 1, .argc = 4};
     const uint8_t *arg;
     size_t len;
     (void)state;
 
-    for (uint32_t i = 4; i-- > 0;) {
-        assert_true(call_arg(&call, i, &arg, &len));
-        assert_int_equal(len, want[i].len);
-        assert_memory_equal(arg, want[i].bytes, len);
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        uint32_t n = order[i];
+        call.cursor = i % 2 ? &cursor : NULL; /* each number without one, then with one */
+        assert_int_equal(call_arg(&call, n, &arg, &len), n < 4);
+        if (n >= 4)
+            continue;
+        assert_int_equal(len, want[n].len);
+        assert_memory_equal(arg, want[n].bytes, len);
     }
-    assert_false(call_arg(&call, 4, &arg, &len));
-    assert_false(call_arg(&call, UINT32_MAX, &arg, &len));
     free(copy);
 }
 
