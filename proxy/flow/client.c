@@ -269,6 +269,8 @@ static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len)
     }
     if (client->blocked)
         check_end(client); /* its end may have come while the command waited for a pin */
+    if (client->worker->draining && used == len && !client->inflight && client->gate == GATE_OPEN)
+        client_finish(client, "draining");
     return used;
 }
 

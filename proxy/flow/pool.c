@@ -200,8 +200,8 @@ void pool_unpin(struct pool *pool, struct lane *lane)
     lane->holder = NULL;
     if (lane->role == LANE_DEAD)
         return;
-    if (lane->state != LANE_READY || !lane->clean || lane->tunnel || lane->subscriber || request_count(&lane->queue) ||
-        lane->delivered) {
+    if (lane->state != LANE_READY || !lane->clean || lane->conn.paused || lane->tunnel || lane->subscriber ||
+        request_count(&lane->queue) || lane->delivered) {
         drop_lane(pool, lane);
     } else {
         lane->used_ms = loop_now_ms(&pool->worker->loop);
@@ -444,6 +444,8 @@ static void drop_all(struct pool *pool, struct lane_list *list)
 
 void pool_free(struct pool *pool)
 {
+    while (!TAILQ_EMPTY(&pool->waiters))
+        finish_waiter(TAILQ_FIRST(&pool->waiters), POOL_UNAVAILABLE);
     drop_all(pool, &pool->shared);
     drop_all(pool, &pool->idle);
     drop_all(pool, &pool->busy);

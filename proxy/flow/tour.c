@@ -70,6 +70,10 @@ void tour_go_on(struct tour *tour)
     struct crew *crew = tour->home->crew;
     bool more = ++tour->next < crew->count;
 
+    if (crew->ending) {
+        tour_free(tour);
+        return;
+    }
     tour->errand.run = more ? travel : come_home;
     worker_post(more ? &crew->workers[tour->next] : tour->home, &tour->errand);
 }

@@ -336,6 +336,7 @@ void crew_finish(struct crew *crew)
     for (unsigned i = 0; i < crew->count; i++)
         if (crew->workers[i].thread)
             pthread_join(crew->workers[i].thread, NULL);
+    crew->ending = true;
     for (unsigned i = 0; i < crew->count; i++)
         worker_finish(&crew->workers[i]);
     if (served) {

@@ -37,6 +37,7 @@ struct crew {
     _Atomic uint64_t acl_changes;    /* ACL commands that passed by; written by all workers */
     atomic_uint working;             /* workers that have not ended; each writes it once */
     int done_fd;                     /* eventfd that the last worker to end writes */
+    bool ending;                     /* the threads are joined: errands have nowhere to go any more */
     atomic_bool drain_forced;        /* some worker had to cut off clients */
 };
 
