@@ -171,7 +171,8 @@ def test_each_log_line_is_one_write(tmp_path):
     trace = tmp_path / "trace"
     env = respgate_env(minimal_env())
     env["ASAN_OPTIONS"] = "detect_leaks=0"  # the leak check cannot run beneath a tracer
-    argv = ["strace", "-f", "-qq", "-s", "65536", "-e", "trace=write,writev,sendto,sendmsg", "-o", str(trace)]
+    # A file for each thread: in one file a call is cut in two when another thread's comes between.
+    argv = ["strace", "-ff", "-qq", "-s", "65536", "-e", "trace=write,writev,sendto,sendmsg", "-o", str(trace)]
     log = tmp_path / "log"
     with open(log, "wb") as output:
         tracer = subprocess.Popen([*argv, respgate_binary(), "run"], env=env, stdin=subprocess.DEVNULL,
@@ -184,7 +185,8 @@ def test_each_log_line_is_one_write(tmp_path):
     finally:
         tracer.kill()
         tracer.wait()
-    writes = re.findall(r'\bwrite\(2, "((?:[^"\\]|\\.)*)", \d+\)', trace.read_text())
+    calls = "".join(path.read_text() for path in tmp_path.glob("trace.*"))
+    writes = re.findall(r'\bwrite\(2, "((?:[^"\\]|\\.)*)", \d+\)', calls)
     assert [text for text in writes if text.count("\\n") != 1 or not text.endswith("\\n")] == []
     assert len(writes) == len(log.read_text().splitlines()) >= 3
 
