@@ -28,7 +28,6 @@ const char reply_text_maint_notifications[] = "ERR unknown subcommand 'MAINT_NOT
 const char reply_text_rgunavail[] = "RGUNAVAIL no backend is usable; nothing was sent, safe to retry";
 const char reply_text_rgunknown[] = "RGUNKNOWN backend connection lost after the request was sent; it may have run";
 const char reply_text_rgstate[] = "RGSTATE the backend connection that held this session's state is gone";
-const char reply_text_rglimit_slow[] = "RGLIMIT client does not read its replies";
 const char reply_text_rglimit_command[] = "RGLIMIT command is too large to be answered here";
 const char reply_text_rglimit_pins[] = "RGLIMIT no backend connection is free (max_connections)";
 const char reply_text_subscribed_format[] = "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / "

@@ -229,3 +229,10 @@ enum resp_status reply_scan(struct reply_scan *scan, const uint8_t *p, size_t le
     scan->pos += (uint64_t)(p - start);
     return status;
 }
+
+bool reply_starts_with(const uint8_t *bytes, size_t len, const char *start)
+{
+    size_t start_len = strlen(start);
+
+    return len >= start_len && memcmp(bytes, start, start_len) == 0;
+}

@@ -110,3 +110,6 @@ extern const struct reply_limits reply_limits_default;
 
 void reply_scan_reset(struct reply_scan *scan);
 enum resp_status reply_scan(struct reply_scan *scan, const uint8_t *p, size_t len, const struct reply_limits *limits);
+
+/* Whether a reply's bytes start with this, for telling errors apart: "-NOAUTH". */
+bool reply_starts_with(const uint8_t *bytes, size_t len, const char *start);

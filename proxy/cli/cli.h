@@ -10,8 +10,6 @@ struct conf;
 enum exit_code {
     EXIT_FINE = 0,
     EXIT_FAILED = 1,
-    EXIT_BACKEND = 2,
-    EXIT_IDENTITY = 3,
     EXIT_BAD_USAGE = 64,
     EXIT_TIMED_OUT = 75,
     EXIT_BAD_CONFIG = 78,

@@ -156,11 +156,6 @@ static struct pool *settle(struct client *client, const struct call *call, const
     return NULL;
 }
 
-static struct lane_key own_key(const struct client *client)
-{
-    return client->pool->key;
-}
-
 static void free_words(struct lane_key *key)
 {
     free(key->user);
@@ -173,7 +168,7 @@ static void free_words(struct lane_key *key)
 static struct pool *settle_login(struct client *client, const struct call *call, const struct login_words *words,
                                  bool user_given, unsigned resp, size_t *used)
 {
-    struct lane_key key = own_key(client);
+    struct lane_key key = client->pool->key;
     struct pool *pool;
 
     if (memchr(words->password, 0, words->password_len) || memchr(words->user, 0, words->user_len)) {
@@ -231,7 +226,7 @@ size_t auth_command(struct client *client, const struct call *call)
 
 size_t auth_select(struct client *client, const struct call *call)
 {
-    struct lane_key key = own_key(client);
+    struct lane_key key = client->pool->key;
     struct pool *pool;
     int64_t db;
     size_t used = 0;
@@ -337,7 +332,7 @@ size_t auth_hello(struct client *client, const struct call *call)
     if (hello.has_login && mode == AUTH_BACKEND) {
         pool = settle_login(client, call, &hello.login, true, hello.resp, &used);
     } else {
-        struct lane_key key = own_key(client);
+        struct lane_key key = client->pool->key;
         key.resp = hello.resp;
         pool = settle(client, call, &key, false, &used);
     }

@@ -191,6 +191,17 @@ bool client_drained(struct client *client)
     return false;
 }
 
+bool client_waits_for_lane(struct client *client, struct lane *lane)
+{
+    if (!lane_is_congested(lane))
+        return false;
+    client->waits_for = lane;
+    lane_ref(lane);
+    lane_wait(lane, &client->lane_waiter);
+    client_shut(client, GATE_LANE);
+    return true;
+}
+
 /* --- input --- */
 
 static void protocol_error(struct client *client)

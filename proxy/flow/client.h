@@ -128,9 +128,8 @@ struct client {
     bool at_eof : 1;
     bool authenticated : 1;
     bool is_unix : 1;
-    bool throttled : 1;     /* it must read: in the worker's list, since throttled_ms */
-    bool resent : 1;        /* the reply being handled is not the last word: its call was sent again */
-    struct pool *next_pool; /* of a SELECT, HELLO or AUTH under way */
+    bool throttled : 1; /* it must read: in the worker's list, since throttled_ms */
+    bool resent : 1;    /* the reply being handled is not the last word: its call was sent again */
 };
 
 /* How far call_arg() has walked, so that a loop over all arguments walks once. */
@@ -163,6 +162,8 @@ void client_shut(struct client *client, enum gate gate);
 void client_open_gate(struct client *client);
 /* True when nothing is in flight; else shuts the gate until then. */
 bool client_drained(struct client *client);
+/* True, and the gate is shut, when the lane has too much to send. */
+bool client_waits_for_lane(struct client *client, struct lane *lane);
 
 /* Whether the reply of the command being taken is dropped (CLIENT REPLY). */
 bool client_is_muted(const struct client *client);
@@ -181,6 +182,9 @@ void client_move_to_pool(struct client *client, struct pool *pool);
 void client_leave_lane(struct client *client);
 
 /* --- clients.c --- */
+
+/* NULL when this worker has no such client. */
+struct client *client_find(const struct worker *worker, uint64_t id);
 
 /* For the worker's clocks. */
 void clients_tick(struct worker *worker, uint64_t now_ms);

@@ -2,6 +2,16 @@
 #include "proxy/flow/client.h"
 #include "proxy/net/log.h"
 
+struct client *client_find(const struct worker *worker, uint64_t id)
+{
+    struct client *client;
+
+    TAILQ_FOREACH(client, &worker->clients, link)
+    if (client->id == id)
+        return client;
+    return NULL;
+}
+
 void clients_tick(struct worker *worker, uint64_t now_ms)
 {
     throttle_tick(worker, now_ms);

@@ -48,13 +48,7 @@ static bool must_wait(struct client *client, struct lane *lane)
         client_shut(client, GATE_DEPTH);
         return true;
     }
-    if (!lane_is_congested(lane))
-        return false;
-    client->waits_for = lane;
-    lane_ref(lane);
-    lane_wait(lane, &client->lane_waiter);
-    client_shut(client, GATE_LANE);
-    return true;
+    return client_waits_for_lane(client, lane);
 }
 
 /*

@@ -97,11 +97,6 @@ void login_start(struct lane *lane)
         go_on(lane);
 }
 
-static bool starts_with(const uint8_t *bytes, size_t len, const char *text)
-{
-    return len >= strlen(text) && !memcmp(bytes, text, strlen(text));
-}
-
 /* The error line without '-' and line end, cut to what a log line and a reply can carry. */
 static void refuse(struct lane *lane, const uint8_t *bytes, size_t len)
 {
@@ -136,7 +131,7 @@ static void on_hello_reply(struct lane *lane, const uint8_t *bytes, size_t len)
 {
     bool error = bytes[0] == '-';
 
-    if (error && starts_with(bytes, len, "-NOAUTH"))
+    if (error && reply_starts_with(bytes, len, "-NOAUTH"))
         lane->pool->noauth = true;
     else if (error && lane->pool->key.resp == 3) {
         refuse(lane, bytes, len);
@@ -158,7 +153,7 @@ static void on_id_reply(struct lane *lane, const uint8_t *bytes)
 
 static void on_select_reply(struct lane *lane, const uint8_t *bytes, size_t len)
 {
-    if (bytes[0] == '-' && !starts_with(bytes, len, "-NOAUTH"))
+    if (bytes[0] == '-' && !reply_starts_with(bytes, len, "-NOAUTH"))
         refuse(lane, bytes, len);
     else
         go_on(lane);
@@ -173,7 +168,7 @@ static void on_ping_reply(struct lane *lane, const uint8_t *bytes, size_t len)
         go_on(lane);
         return;
     }
-    if (starts_with(bytes, len, "-NOAUTH")) {
+    if (reply_starts_with(bytes, len, "-NOAUTH")) {
         lane->pool->noauth = true;
         if (lane->pool->worker->settings->auth == AUTH_BACKEND)
             go_on(lane);
@@ -181,7 +176,7 @@ static void on_ping_reply(struct lane *lane, const uint8_t *bytes, size_t len)
             refuse(lane, bytes, len);
         return;
     }
-    if (starts_with(bytes, len, "-LOADING") || bytes[0] != '-') {
+    if (reply_starts_with(bytes, len, "-LOADING") || bytes[0] != '-') {
         char text[64];
         snprintf(text, sizeof(text), "%s",
                  bytes[0] == '-' ? "LOADING: backend is loading its data" : "PING came back changed");

@@ -62,11 +62,6 @@ static void answer_abort(struct client *client, const struct request *request)
         conn_write(&client->conn, bytes, w.len);
 }
 
-static bool starts_with(const uint8_t *bytes, size_t len, const char *text)
-{
-    return len >= strlen(text) && !memcmp(bytes, text, strlen(text));
-}
-
 /*
  * A lane on which EXEC failed in an unexpected way may still be in the transaction: nobody else may go on with it. A
  * shared one ends when its queue has run dry, which is not before this reply is passed on.
@@ -74,8 +69,8 @@ static bool starts_with(const uint8_t *bytes, size_t len, const char *text)
 static void check_burst(struct client *client, struct lane *lane, const struct request *request, const uint8_t *bytes,
                         size_t len)
 {
-    if (request->type != '-' || request->begun || starts_with(bytes, len, "-EXECABORT") ||
-        starts_with(bytes, len, "-ERR EXEC without MULTI"))
+    if (request->type != '-' || request->begun || reply_starts_with(bytes, len, "-EXECABORT") ||
+        reply_starts_with(bytes, len, "-ERR EXEC without MULTI"))
         return;
     lane->clean = false;
     if (lane == client->pin)

@@ -102,20 +102,6 @@ size_t stream_begin(struct client *client, const uint8_t *bytes, size_t len)
     return call.len;
 }
 
-/* True when the pin cannot take more now. */
-static bool must_wait(struct client *client)
-{
-    struct lane *pin = client->pin;
-
-    if (!lane_is_congested(pin))
-        return false;
-    client->waits_for = pin;
-    lane_ref(pin);
-    lane_wait(pin, &client->lane_waiter);
-    client_shut(client, GATE_LANE);
-    return true;
-}
-
 static void end_stream(struct client *client)
 {
     client->streaming = false;
@@ -137,7 +123,7 @@ size_t stream_continue(struct client *client, const uint8_t *bytes, size_t len)
         client_close(client, "backend lost within a large request");
         return 0;
     }
-    if (must_wait(client))
+    if (client_waits_for_lane(client, client->pin))
         return 0;
     status = request_scan(&client->scan, bytes, len, &client->worker->settings->limits);
     if (status == RESP_ERROR) {

@@ -33,20 +33,10 @@ void tour_forget(struct client *client)
     client->tour = NULL;
 }
 
-static struct client *find_client(const struct worker *worker, uint64_t id)
-{
-    struct client *client;
-
-    TAILQ_FOREACH(client, &worker->clients, link)
-    if (client->id == id)
-        return client;
-    return NULL;
-}
-
 static void come_home(struct worker *worker, struct errand *errand)
 {
     struct tour *tour = OWNER_OF(errand, struct tour, errand);
-    struct client *client = find_client(worker, tour->client_id);
+    struct client *client = client_find(worker, tour->client_id);
 
     if (!client || client->gate != GATE_ERRAND) {
         tour_free(tour);

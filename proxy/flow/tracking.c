@@ -9,16 +9,6 @@
 #include "proxy/flow/tour.h"
 #include "proxy/net/owner.h"
 
-static struct client *find_client(struct worker *worker, uint64_t id)
-{
-    struct client *client;
-
-    TAILQ_FOREACH(client, &worker->clients, link)
-    if (client->id == id)
-        return client;
-    return NULL;
-}
-
 static void note_pin(struct tour *tour, struct client *client)
 {
     client_leave_lane(client);
@@ -29,7 +19,7 @@ static void note_pin(struct tour *tour, struct client *client)
 static void on_pin(struct pool_waiter *waiter, enum pool_outcome outcome)
 {
     struct tour *tour = OWNER_OF(waiter, struct tour, waiter);
-    struct client *client = find_client(tour->at, tour->target);
+    struct client *client = client_find(tour->at, tour->target);
 
     if (client && outcome == POOL_GRANTED && !client->pin && !client->inflight)
         client->pin = pool_try_pin(waiter->granted_by, &client->holder);
@@ -40,7 +30,7 @@ static void on_pin(struct pool_waiter *waiter, enum pool_outcome outcome)
 
 static bool visit_target(struct tour *tour, struct worker *worker)
 {
-    struct client *client = find_client(worker, tour->target);
+    struct client *client = client_find(worker, tour->target);
 
     if (!client)
         return true;

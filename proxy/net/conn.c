@@ -394,13 +394,3 @@ void conn_close(struct conn *conn)
     close(conn->fd);
     conn->fd = -1;
 }
-
-void conn_abort(struct conn *conn)
-{
-    struct linger reset_now = {.l_onoff = 1, .l_linger = 0};
-
-    if (!conn_is_open(conn))
-        return;
-    setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset_now, sizeof(reset_now));
-    conn_close(conn);
-}

@@ -86,8 +86,6 @@ void conn_resume(struct conn *conn);
 
 /* Drops everything and closes the socket at once. */
 void conn_close(struct conn *conn);
-/* As conn_close(), with a TCP reset: for streams that must not look complete. */
-void conn_abort(struct conn *conn);
 
 static inline bool conn_is_open(const struct conn *conn)
 {
