@@ -30,7 +30,7 @@ static void check_required(struct loader *loader, const struct instance *instanc
 static void check_missing_sections(struct loader *loader)
 {
     for (size_t i = 0; i < conf_n_sections; i++) {
-        const struct section *section = &conf_sections[i];
+        const struct section *section = conf_sections[i];
         bool found = !section->missing;
         for (size_t j = 0; j < loader->conf->n_instances; j++) {
             found = found || loader->conf->instances[j].section == section;

@@ -93,20 +93,27 @@ static const struct cell *cell_of(const struct conf *conf, const char *section_n
     return instance_cell(instance, option);
 }
 
+bool conf_is_set(const struct conf *conf, const char *section, const char *name, const char *key)
+{
+    const struct cell *cell = cell_of(conf, section, name, key);
+    return cell_given(cell) && cell_in_force(conf, cell) == cell;
+}
+
 const char *conf_string(const struct conf *conf, const char *section, const char *name, const char *key)
 {
     const struct cell *cell = cell_of(conf, section, name, key);
     enum option_type type = cell->option->type;
     assert(type != OPTION_NUMBER && type != OPTION_SIZE && type != OPTION_DURATION && type != OPTION_BOOL);
-    return cell_effective(cell)->text;
+    return cell_effective(cell_in_force(conf, cell))->text;
 }
 
 int64_t conf_number(const struct conf *conf, const char *section, const char *name, const char *key)
 {
     const struct cell *cell = cell_of(conf, section, name, key);
     enum option_type type = cell->option->type;
-    assert(type != OPTION_TEXT && type != OPTION_NAMES && type != OPTION_ADDRESS && type != OPTION_URL);
-    return cell_effective(cell)->number;
+    assert(type != OPTION_TEXT && type != OPTION_NAMES && type != OPTION_ADDRESS && type != OPTION_VARIABLE &&
+           type != OPTION_URL);
+    return cell_effective(cell_in_force(conf, cell))->number;
 }
 
 size_t conf_names(const struct conf *conf, const char *section)
@@ -132,7 +139,7 @@ const char *conf_name_at(const struct conf *conf, const char *section, size_t i)
 
 const char *conf_origin(const struct conf *conf, const char *section, const char *name, const char *key)
 {
-    return cell_effective(cell_of(conf, section, name, key))->origin;
+    return cell_effective(cell_in_force(conf, cell_of(conf, section, name, key)))->origin;
 }
 
 const char *conf_file(const struct conf *conf)

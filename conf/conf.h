@@ -35,11 +35,15 @@ void conf_free(struct conf *conf); /* zeroes secrets first */
  * Values. `name` is the NAME of a named section ([backend NAME]), NULL for plain ones ([listen]). Durations are in
  * milliseconds, sizes in bytes, booleans 0 or 1, enumerations the index of the word in the option's list (or the word
  * itself as string), a file mode its bits (or its text as string). Asking for an option that the table does not have,
- * for a name that conf_name_at() does not tell, or by the wrong type, is a bug (assert).
+ * for a name that conf_name_at() does not tell, or by the wrong type, is a bug (assert). A key of a [backend] that
+ * [tls] has too gives the value of [tls] while it is empty.
  */
 const char *conf_string(const struct conf *conf, const char *section, const char *name,
                         const char *key); /* "" if unset */
 int64_t conf_number(const struct conf *conf, const char *section, const char *name, const char *key);
+
+/* Whether any layer above the defaults gave a value; false for a key that has its value from [tls]. */
+bool conf_is_set(const struct conf *conf, const char *section, const char *name, const char *key);
 
 /* The names of a named section in the order of the file, then of the environment, then of --set. */
 size_t conf_names(const struct conf *conf, const char *section);

@@ -61,13 +61,13 @@ static bool name_from_upper(const char *upper, size_t len, char out[NAME_ROOM])
 static const struct section *find_section(const char *rest, const char **after)
 {
     for (size_t i = 0; i < conf_n_sections; i++) {
-        size_t len = strlen(conf_sections[i].name);
+        size_t len = strlen(conf_sections[i]->name);
         char *head = strnlen(rest, len + 1) > len && rest[len] == '_' ? text_copy(rest, len) : NULL;
-        bool found = head && is_upper_of(head, conf_sections[i].name, "");
+        bool found = head && is_upper_of(head, conf_sections[i]->name, "");
         free(head);
         if (found) {
             *after = rest + len + 1;
-            return &conf_sections[i];
+            return conf_sections[i];
         }
     }
     return NULL;
@@ -117,7 +117,7 @@ static char *nearest_variable(const char *whole)
         }
     }
     for (size_t i = 0; i < conf_n_sections; i++) {
-        const struct section *section = &conf_sections[i];
+        const struct section *section = conf_sections[i];
         bool unnamed = !section->named || section->shorthand;
         for (size_t j = 0; unnamed && j < section->n_options; j++) {
             char *known = variable(section, "", 0, section->options[j].key);

@@ -53,6 +53,8 @@ struct instance *store_add(struct conf *conf, const struct section *section, con
 
 struct cell *instance_cell(const struct instance *instance, const struct option *option);
 const struct setting *cell_effective(const struct cell *cell);
+/* The same, with an inheriting cell that is empty replaced by the one of the plain section that it looks to. */
+const struct cell *cell_in_force(const struct conf *conf, const struct cell *cell);
 bool cell_given(const struct cell *cell); /* by any layer above the defaults, rightly or wrongly */
 bool cell_bad(const struct cell *cell);   /* some layer said something wrong */
 
