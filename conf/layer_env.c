@@ -200,35 +200,9 @@ void layer_env(struct loader *loader, char *const *environ_)
             continue;
         }
         char *name = text_copy(*environ_, (size_t)(equals - *environ_));
-        if (strcmp(name, "RESPGATE_CONFIG") != 0) {
+        if (strcmp(name, "RESPGATE_CONFIG") != 0 && strcmp(name, "RESPGATE_EXPECT") != 0) {
             set_variable(loader, name, equals + 1);
         }
         free(name);
     }
-}
-
-char *env_ignored(char *const *environ_)
-{
-    /* A name that ends in '_' stands for all that begin with it. */
-    static const char *const known[] = {"REDIS_URL",      "REDIS_TLS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD",
-                                        "REDISCLOUD_URL", "VALKEY_URL",    "KV_URL",     "KV_REST_",   "UPSTASH_"};
-    char *names = text_format("%s", "");
-    for (; environ_ && *environ_; environ_++) {
-        size_t len = strcspn(*environ_, "=");
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-            size_t want = strlen(known[i]);
-            bool same = strncmp(*environ_, known[i], want) == 0 && (len == want || known[i][want - 1] == '_');
-            if (!same) {
-                continue;
-            }
-            char shown[TEXT_SHOWN_LEN];
-            char *name = text_copy(*environ_, len);
-            text_show_name(name, shown);
-            char *longer = text_format("%s%s%s", names, *names ? " " : "", shown);
-            free(names);
-            free(name);
-            names = longer;
-        }
-    }
-    return names;
 }

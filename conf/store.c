@@ -58,6 +58,12 @@ struct cell *instance_cell(const struct instance *instance, const struct option 
     return &instance->cells[option - instance->section->options];
 }
 
+const struct cell *plain_cell(const struct conf *conf, const char *section_name, const char *key)
+{
+    const struct section *section = section_find(section_name, strlen(section_name));
+    return instance_cell(store_find(conf, section, NULL), option_find(section, key));
+}
+
 const struct setting *cell_effective(const struct cell *cell)
 {
     size_t layer = LAYERS - 1;
@@ -70,11 +76,7 @@ const struct setting *cell_effective(const struct cell *cell)
 const struct cell *cell_in_force(const struct conf *conf, const struct cell *cell)
 {
     const char *from = cell->option->inherits;
-    if (!from || *cell_effective(cell)->text) {
-        return cell;
-    }
-    const struct section *section = section_find(from, strlen(from));
-    return instance_cell(store_find(conf, section, NULL), option_find(section, cell->option->key));
+    return from && !*cell_effective(cell)->text ? plain_cell(conf, from, cell->option->key) : cell;
 }
 
 bool cell_given(const struct cell *cell)
@@ -166,5 +168,8 @@ void conf_free(struct conf *conf)
     free(conf->file);
     free(conf->overridden);
     free(conf->ignored_env);
+    free(conf->warnings);
+    free(conf->expect);
+    free(conf->expect_origin);
     free(conf);
 }

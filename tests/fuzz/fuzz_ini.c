@@ -189,7 +189,7 @@ static void check_load(const char *file, char *rest)
     }
     split(rest, env);
     size_t n_sets = sets_text ? split(sets_text, sets) : 0;
-    struct conf_sources sources = {file, env, (const char *const *)sets, n_sets};
+    struct conf_sources sources = {.file = file, .environ_ = env, .sets = (const char *const *)sets, .n_sets = n_sets};
     char *errors = NULL;
     struct conf *conf = conf_load(&sources, &errors);
     assert((conf == NULL) == (errors != NULL));
