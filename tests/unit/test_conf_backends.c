@@ -194,6 +194,20 @@ static void test_certificates(void **state)
     conf_free(good(BACKEND "cert_file = c\nkey_file = k\n", NULL, NULL));
 }
 
+/* What a mistake hides is not judged by the value beneath it. */
+static void test_no_mistakes_out_of_mistakes(void **state)
+{
+    (void)state;
+    wrong("[backend a]\nurl = redis://127.0.0.1:6380\n", NULL, "listen.address=x",
+          "--set: listen.address: the port is missing; allowed is host:port or [v6]:port");
+    wrong(BACKEND "[backend b]\nurl = redis://h\n", NULL, "backend.b.url=redis://h:0",
+          "--set: backend.b.url: the port is not a number from 1 to 65535");
+    wrong("[tls]\ncert_file = c\n" BACKEND "[backend b]\nurl = redis://i\nkey_file = k\n", NULL,
+          "tls.key_file=\x01\nbackend.b.cert_file=\x01",
+          "--set: tls.key_file: holds a control byte or is not UTF-8\n"
+          "--set: backend.b.cert_file: holds a control byte or is not UTF-8");
+}
+
 static void test_expect(void **state)
 {
     (void)state;
@@ -225,9 +239,11 @@ static void test_expect(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_identity),    cmocka_unit_test(test_override),     cmocka_unit_test(test_url_env),
-        cmocka_unit_test(test_one_source),  cmocka_unit_test(test_own_listener), cmocka_unit_test(test_equal_backends),
-        cmocka_unit_test(test_inheritance), cmocka_unit_test(test_certificates), cmocka_unit_test(test_expect),
+        cmocka_unit_test(test_identity),     cmocka_unit_test(test_override),
+        cmocka_unit_test(test_url_env),      cmocka_unit_test(test_one_source),
+        cmocka_unit_test(test_own_listener), cmocka_unit_test(test_equal_backends),
+        cmocka_unit_test(test_inheritance),  cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_expect),       cmocka_unit_test(test_no_mistakes_out_of_mistakes),
     };
     static const char *const files[] = {"url"};
     int failed = conf_case_enter() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
