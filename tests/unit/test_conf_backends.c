@@ -202,8 +202,9 @@ static void test_no_mistakes_out_of_mistakes(void **state)
           "--set: listen.address: the port is missing; allowed is host:port or [v6]:port");
     wrong(BACKEND "[backend b]\nurl = redis://h\n", NULL, "backend.b.url=redis://h:0",
           "--set: backend.b.url: the port is not a number from 1 to 65535");
-    wrong("[tls]\ncert_file = c\n" BACKEND "[backend b]\nurl = redis://i\nkey_file = k\n", NULL,
-          "tls.key_file=\x01\nbackend.b.cert_file=\x01",
+    wrong("[tls]\ncert_file = c\n" BACKEND
+          "[backend b]\nurl = redis://i\nkey_file = k\n[backend c]\nurl = redis://j\ncert_file = c\n",
+          NULL, "tls.key_file=\x01\nbackend.b.cert_file=\x01",
           "--set: tls.key_file: holds a control byte or is not UTF-8\n"
           "--set: backend.b.cert_file: holds a control byte or is not UTF-8");
 }
