@@ -10,7 +10,7 @@ static const struct {
     int allowed;
     int (*run)(const struct cli_options *);
 } subcommands[] = {
-    {"run", CLI_CONF, cli_run},
+    {"run", CLI_CONF | CLI_EXPECT, cli_run},
     {"config", CLI_CONF | CLI_JSON | CLI_ORIGINS | CLI_EXAMPLE, cli_config},
     {"version", 0, cli_version},
 };

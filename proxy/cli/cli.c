@@ -12,7 +12,8 @@ extern char **environ;
 void cli_usage(bool to_stdout)
 {
     fputs(
-        "usage: respgate run     [-c FILE] [--set section.key=value]...   serve, in the foreground\n"
+        "usage: respgate run     [-c FILE] [--set section.key=value]... [--expect NAME] [--override backend]\n"
+        "                                                                 serve, in the foreground\n"
         "       respgate config  [-c FILE] [--set ...] [--origins] [--json]\n"
         "                                                                 effective settings and where they come from\n"
         "       respgate config  --example                                the annotated reference file\n"
@@ -20,6 +21,9 @@ void cli_usage(bool to_stdout)
         "\n"
         "RESPGATE_BACKEND_URL=redis://127.0.0.1:6379/0 respgate run\n"
         "       listens on 127.0.0.1:6380; every setting can also be RESPGATE_<SECTION>_<KEY>\n"
+        "\n"
+        "--expect NAME (or RESPGATE_EXPECT): serve only when backend NAME is the one in use\n"
+        "--override backend: let the environment or --set name another backend than the file does\n"
         "\n"
         "exit codes: 0 fine, 1 failed, 64 usage, 75 timed out, 78 configuration\n",
         to_stdout ? stdout : stderr);
@@ -58,6 +62,11 @@ bool cli_parse(struct cli_options *options, int argc, char **argv, int allowed)
             options->file = value;
         else if (is_flag(arg, "--set", allowed & CLI_CONF) && (value = value_of(argc, argv, &i)))
             options->sets[options->n_sets++] = value;
+        else if (is_flag(arg, "--override", allowed & CLI_CONF) && (value = value_of(argc, argv, &i)) &&
+                 !strcmp(value, "backend"))
+            options->override_backend = true;
+        else if (is_flag(arg, "--expect", allowed & CLI_EXPECT) && (value = value_of(argc, argv, &i)))
+            options->expect = value;
         else if (is_flag(arg, "--json", allowed & CLI_JSON))
             options->json = true;
         else if (is_flag(arg, "--origins", allowed & CLI_ORIGINS))
@@ -77,6 +86,8 @@ struct conf *cli_load(const struct cli_options *options)
         .environ_ = environ,
         .sets = options->sets,
         .n_sets = options->n_sets,
+        .expect = options->expect,
+        .override_backend = options->override_backend,
     };
     char *errors = NULL;
     struct conf *conf = conf_load(&sources, &errors);

@@ -20,15 +20,18 @@ struct cli_options {
     const char *file;  /* -c FILE */
     const char **sets; /* --set section.key=value */
     unsigned n_sets;
+    const char *expect;    /* --expect NAME */
+    bool override_backend; /* --override backend */
     bool json, origins, example, help;
 };
 
 /* Which options a subcommand takes. */
 enum {
-    CLI_CONF = 1 << 0, /* -c and --set */
+    CLI_CONF = 1 << 0, /* -c, --set and --override */
     CLI_JSON = 1 << 1,
     CLI_ORIGINS = 1 << 2,
     CLI_EXAMPLE = 1 << 3,
+    CLI_EXPECT = 1 << 4,
 };
 
 /* Reads argv behind the subcommand's name; false after complaining on stderr. Free options->sets afterwards. */

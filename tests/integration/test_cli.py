@@ -15,7 +15,9 @@ SECRET = "correct-horse-battery"
 
 
 @pytest.mark.parametrize("arguments", [(), ("fly",), ("run", "--fly"), ("run", "-c"), ("run", "--set"),
-                                       ("run", "stray"), ("config", "--fly"), ("version", "stray")])
+                                       ("run", "stray"), ("config", "--fly"), ("version", "stray"), ("run", "--expect"),
+                                       ("config", "--expect", "default"), ("run", "--override"),
+                                       ("run", "--override", "everything")])
 def test_usage_errors_exit_64_and_say_how(arguments):
     done = run(*arguments, env=minimal_env())
     assert done.returncode == 64
@@ -57,6 +59,41 @@ def test_a_configuration_mistake_means_nothing_is_listened_on():
     port = int(env["RESPGATE_LISTEN_ADDRESS"].rsplit(":", 1)[1])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("subcommand", ["run", "config"])
+def test_layers_that_name_different_backends_refuse_to_start(subcommand, tmp_path):
+    path = tmp_path / "respgate.ini"
+    path.write_text("[backend default]\nurl = redis://127.0.0.1:1/0\n")
+    env = minimal_env(RESPGATE_BACKEND_URL="redis://127.0.0.1:1/7")
+    done = run(subcommand, "-c", str(path), env=env)
+    assert done.returncode == 78
+    assert "env RESPGATE_BACKEND_URL: backend.default.url: " in done.stderr and f"{path}:2" in done.stderr
+
+
+def test_layers_may_name_different_backends_when_told_so(tmp_path):
+    path = tmp_path / "respgate.ini"
+    path.write_text("[backend default]\nurl = redis://127.0.0.1:1/0\n")
+    env = minimal_env(RESPGATE_BACKEND_URL="redis://127.0.0.1:1/7")
+    done = run("config", "-c", str(path), "--override", "backend", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^backend\.default\.url += redis://127\.0\.0\.1:1/7$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("arguments, origin", [(("--expect", "docker"), "--expect"), ((), "env RESPGATE_EXPECT")])
+def test_an_expected_backend_must_exist(arguments, origin):
+    done = run("run", *arguments, env=minimal_env(RESPGATE_EXPECT="upstash"))
+    assert done.returncode == 78
+    assert f"{origin}: there is no backend" in done.stderr and "but default" in done.stderr
+
+
+def test_the_application_s_variable_that_leads_to_ourselves_is_refused():
+    env = minimal_env()
+    del env["RESPGATE_BACKEND_URL"]
+    env |= {"REDIS_URL": f"redis://{env['RESPGATE_LISTEN_ADDRESS']}/0", "RESPGATE_BACKEND_URL_ENV": "REDIS_URL"}
+    done = run("run", env=env)
+    assert done.returncode == 78
+    assert "is our own listener" in done.stderr
 
 
 def test_no_backend_is_a_configuration_mistake():
