@@ -20,6 +20,7 @@ struct cli_options {
     const char *file;  /* -c FILE */
     const char **sets; /* --set section.key=value */
     unsigned n_sets;
+    const char *input; /* FILE, or - for standard input */
     bool json, origins, example, help;
 };
 
@@ -29,6 +30,7 @@ enum {
     CLI_JSON = 1 << 1,
     CLI_ORIGINS = 1 << 2,
     CLI_EXAMPLE = 1 << 3,
+    CLI_INPUT = 1 << 4, /* and needs it */
 };
 
 /* Reads argv behind the subcommand's name; false after complaining on stderr. Free options->sets afterwards. */
@@ -41,6 +43,7 @@ void cli_usage(bool to_stdout);
 
 int cli_run(const struct cli_options *options);
 int cli_config(const struct cli_options *options);
+int cli_replay(const struct cli_options *options);
 int cli_version(const struct cli_options *options);
 
 /* "libevent 2.1.12-stable hiredis 0.14.1 OpenSSL 3.0.19 ..." */

@@ -24,22 +24,22 @@ enum health_state { HEALTH_UNKNOWN, HEALTH_UP, HEALTH_SUSPECT, HEALTH_DOWN, HEAL
 /* Why, in one word; the exact text goes along with it. */
 enum health_cause {
     CAUSE_NONE,
-    CAUSE_DNS,        /* the name has no address */
-    CAUSE_REFUSED,    /* ECONNREFUSED: certain once it was confirmed by a second attempt */
-    CAUSE_CONNECT,    /* any other failure to connect */
-    CAUSE_TIMEOUT,    /* a step took longer than its limit */
-    CAUSE_LOST,       /* the connection ended within the check */
-    CAUSE_TLS,        /* handshake or verification */
-    CAUSE_AUTH,       /* NOAUTH, WRONGPASS, NOPERM on our own credentials: WRONG */
-    CAUSE_PROTOCOL,   /* a reply that is none, or the nonce came back changed: WRONG */
-    CAUSE_LOADING,    /* LOADING, MASTERDOWN: certain, DOWN */
-    CAUSE_ROLE,       /* it is a replica, READONLY: certain, DOWN */
-    CAUSE_DATASET,    /* another data set than configured or seen before: WRONG */
-    CAUSE_CLUSTER,    /* MOVED, ASK, CLUSTERDOWN: WRONG */
-    CAUSE_CAPACITY,   /* max clients: DOWN */
-    CAUSE_QUOTA,      /* the provider's limit: DOWN, checked rarely */
-    CAUSE_BUSY,       /* a script runs: counts as a failed check, never certain */
-    CAUSE_SLOW,       /* requests of the data path got no reply for hang_threshold: a hint, never a failure by itself */
+    CAUSE_DNS,      /* the name has no address */
+    CAUSE_REFUSED,  /* ECONNREFUSED: certain at the second in a row */
+    CAUSE_CONNECT,  /* any other failure to connect */
+    CAUSE_TIMEOUT,  /* a step took longer than its limit */
+    CAUSE_LOST,     /* the connection ended within the check */
+    CAUSE_TLS,      /* handshake or verification (not out of time, not lost): WRONG */
+    CAUSE_AUTH,     /* NOAUTH, WRONGPASS, NOPERM on our own credentials: WRONG */
+    CAUSE_PROTOCOL, /* a reply that is none, or the nonce came back changed: WRONG */
+    CAUSE_LOADING,  /* LOADING, MASTERDOWN: certain, DOWN */
+    CAUSE_ROLE,     /* it is a replica, READONLY: certain, DOWN */
+    CAUSE_DATASET,  /* another data set than configured or seen before: WRONG */
+    CAUSE_CLUSTER,  /* MOVED, ASK, CLUSTERDOWN: WRONG */
+    CAUSE_CAPACITY, /* max clients: DOWN */
+    CAUSE_QUOTA,    /* the provider's limit: DOWN, checked rarely */
+    CAUSE_BUSY,     /* a script runs: counts as a failed check, never certain */
+    CAUSE_SLOW,     /* requests of the data path got no reply for hang_threshold: a hint, never a failure by itself */
     CAUSE_COUNT
 };
 
@@ -59,14 +59,17 @@ struct health {
 };
 
 void health_init(struct health *health, uint64_t now_ms);
-/* True when the state changed. */
+/* True when the state changed. A failure has a cause, and it is not CAUSE_SLOW. */
 bool health_passed(struct health *health, const struct health_rules *rules, uint64_t now_ms);
 bool health_failed(struct health *health, const struct health_rules *rules, enum health_cause cause, uint64_t now_ms);
-/* The data path met trouble: UP becomes SUSPECT, so that a check is due at once. True when the state changed. */
+/*
+ * The data path met trouble: UP becomes SUSPECT, so that a check is due at once; elsewhere it says nothing new. It is
+ * no failure itself, but a refused connection it met counts as the first of two. True when the state changed.
+ */
 bool health_hint(struct health *health, enum health_cause cause, uint64_t now_ms);
 
 /*
  * How long after the beginning of one check the next is due, before jitter. `urgent`: nothing is usable, so a backend
- * that is down is looked at in the fast interval too.
+ * that is down is looked at in the fast interval too. A login that failed waits 5 s, a used up quota 60 s.
  */
 uint32_t health_next_check_ms(const struct health *health, const struct health_rules *rules, bool urgent);
