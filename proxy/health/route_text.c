@@ -39,7 +39,8 @@ static void put(struct writer *writer, const char *bytes)
     size_t n = strlen(bytes);
     size_t room = writer->used + 1 < writer->len ? writer->len - 1 - writer->used : 0;
 
-    memcpy(writer->text + (room ? writer->used : 0), bytes, n < room ? n : room);
+    if (room)
+        memcpy(writer->text + writer->used, bytes, n < room ? n : room);
     writer->used += n;
 }
 
