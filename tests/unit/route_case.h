@@ -14,13 +14,13 @@ static inline uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-/* Mostly few backends, now and then as many as there may be, rarely none. */
+/* Mostly few backends, now and then up to as many as there may be. The bound of the loop is said for the compiler. */
 static inline struct route_input random_input(uint64_t seed)
 {
     uint64_t bits = mix(seed), more = mix(bits), held = mix(more);
     struct route_input input = {.n = bits % 16 ? (unsigned)(bits >> 8) % 5 : (unsigned)(bits >> 8) % 33};
 
-    for (unsigned i = 0; i < input.n; i++) {
+    for (unsigned i = 0; i < ROUTE_BACKENDS_MAX && i < input.n; i++) {
         input.state[i] = (enum health_state)((more >> i) % 5);
         input.held[i] = held >> i & 1;
     }
