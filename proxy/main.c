@@ -12,6 +12,7 @@ static const struct {
 } subcommands[] = {
     {"run", CLI_CONF | CLI_EXPECT, cli_run},
     {"config", CLI_CONF | CLI_JSON | CLI_ORIGINS | CLI_EXAMPLE, cli_config},
+    {"replay", CLI_INPUT, cli_replay},
     {"version", 0, cli_version},
 };
 

@@ -17,6 +17,8 @@ void cli_usage(bool to_stdout)
         "       respgate config  [-c FILE] [--set ...] [--origins] [--json]\n"
         "                                                                 effective settings and where they come from\n"
         "       respgate config  --example                                the annotated reference file\n"
+        "       respgate replay  FILE                                     make the decisions of a log again; - is "
+        "stdin\n"
         "       respgate version\n"
         "\n"
         "RESPGATE_BACKEND_URL=redis://127.0.0.1:6379/0 respgate run\n"
@@ -73,9 +75,13 @@ bool cli_parse(struct cli_options *options, int argc, char **argv, int allowed)
             options->origins = true;
         else if (is_flag(arg, "--example", allowed & CLI_EXAMPLE))
             options->example = true;
+        else if ((allowed & CLI_INPUT) && !options->input && (*arg != '-' || !arg[1]))
+            options->input = arg;
         else
             return complain("unknown or incomplete argument", arg);
     }
+    if ((allowed & CLI_INPUT) && !options->input && !options->help)
+        return complain("missing argument", "FILE");
     return true;
 }
 

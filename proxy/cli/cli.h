@@ -22,6 +22,7 @@ struct cli_options {
     unsigned n_sets;
     const char *expect;    /* --expect NAME */
     bool override_backend; /* --override backend */
+    const char *input; /* FILE, or - for standard input */
     bool json, origins, example, help;
 };
 
@@ -32,6 +33,7 @@ enum {
     CLI_ORIGINS = 1 << 2,
     CLI_EXAMPLE = 1 << 3,
     CLI_EXPECT = 1 << 4,
+    CLI_INPUT = 1 << 5, /* and needs it */
 };
 
 /* Reads argv behind the subcommand's name; false after complaining on stderr. Free options->sets afterwards. */
@@ -44,6 +46,7 @@ void cli_usage(bool to_stdout);
 
 int cli_run(const struct cli_options *options);
 int cli_config(const struct cli_options *options);
+int cli_replay(const struct cli_options *options);
 int cli_version(const struct cli_options *options);
 
 /* "libevent 2.1.12-stable hiredis 0.14.1 OpenSSL 3.0.19 ..." */
