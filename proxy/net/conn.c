@@ -34,14 +34,11 @@ static bool is_paused_long(const struct conn *conn)
     return conn->paused && conn_kept_input(conn) >= KEPT_WHILE_PAUSED;
 }
 
-/* A TLS read may wait for room to write, and the reverse: then its own readiness would only make the loop spin. */
+/* Reading may cause TLS to write, and writing may have to wait for input. */
 static void ask_tls(const struct conn *conn, bool *read, bool *write)
 {
-    bool reads = !conn->at_eof && !is_paused_long(conn);
-    bool read_waits = reads && tls_wants_write(conn->tls), write_waits = tls_wants_read(conn->tls);
-
-    *read = (reads && !read_waits) || write_waits;
-    *write = (tls_has_unsent(conn->tls) && !write_waits) || read_waits;
+    *read = (!conn->at_eof && !is_paused_long(conn)) || tls_wants_read(conn->tls);
+    *write = tls_has_unsent(conn->tls);
 }
 
 void conn_arm(struct conn *conn, bool read, bool write)
@@ -289,6 +286,8 @@ static void on_readable(struct conn *conn)
     conn_arm(conn, conn->armed_read, conn->armed_write);
     if (tls_has_pending(conn->tls) && !is_paused_long(conn))
         mark_ready(conn);
+    if (tls_wants_read(conn->tls))
+        conn_mark_dirty(conn); /* what waited for this input is tried again */
 }
 
 /* What was kept, when the owner was not ready for it. */
@@ -328,11 +327,8 @@ static void go_on_with_handshake(struct conn *conn)
     case TLS_DONE:
         become_open(conn);
         break;
-    case TLS_WANTS_READ:
-        conn_arm(conn, true, false);
-        break;
-    case TLS_WANTS_WRITE:
-        conn_arm(conn, false, true);
+    case TLS_WAITS:
+        conn_arm(conn, true, tls_has_unsent(conn->tls));
         break;
     case TLS_FAILED:
         conn_lose_tls(conn);
@@ -361,7 +357,6 @@ static void on_connect_done(struct conn *conn)
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *conn = arg;
-    bool readable = what & EV_READ, writable = what & EV_WRITE;
     (void)fd;
 
     if (conn->handshaking) {
@@ -372,13 +367,9 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
         on_connect_done(conn);
         return;
     }
-    if (conn->tls) {
-        writable |= tls_wants_read(conn->tls);
-        readable |= tls_wants_write(conn->tls);
-    }
-    if (writable)
+    if (what & EV_WRITE)
         conn_flush(conn);
-    if (conn_is_open(conn) && readable)
+    if (conn_is_open(conn) && (what & EV_READ))
         on_readable(conn);
 }
 

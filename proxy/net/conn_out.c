@@ -112,18 +112,18 @@ void conn_lose_tls(struct conn *conn)
 /* The next bytes for a record: as many blocks as fit are joined, so that a turn is one record and one write(2). */
 static const uint8_t *next_record(struct conn *conn, size_t *len)
 {
-    struct iovec vectors[VECTORS_PER_WRITE];
-    int n = buf_vectors(&conn->out, vectors, VECTORS_PER_WRITE);
+    const struct block *block = conn->out.head;
     uint8_t *joined = conn->loop->record;
 
-    *len = vectors[0].iov_len;
-    if (n == 1 || *len >= TLS_RECORD_MAX)
-        return vectors[0].iov_base;
-    *len = 0;
-    for (int i = 0; i < n && *len < TLS_RECORD_MAX; i++) {
-        size_t room = TLS_RECORD_MAX - *len, part = vectors[i].iov_len < room ? vectors[i].iov_len : room;
-        memcpy(joined + *len, vectors[i].iov_base, part);
-        *len += part;
+    *len = block->end - block->start;
+    if (!block->next || *len >= TLS_RECORD_MAX)
+        return block->data + block->start;
+    for (*len = 0; block && *len < TLS_RECORD_MAX; block = block->next) {
+        size_t room = TLS_RECORD_MAX - *len, n = block->end - block->start;
+        if (n > room)
+            n = room;
+        memcpy(joined + *len, block->data + block->start, n);
+        *len += n;
     }
     return joined;
 }

@@ -11,12 +11,13 @@
 #include "proxy/net/tls_parts.h"
 
 enum {
-    MESSAGES_MAX = 64, /* of handshake without data between them: tickets and new keys come by ones and twos */
+    MESSAGES_MAX = 64,  /* of handshake without data between them: tickets and new keys come by ones and twos */
+    UNSENT_MAX = 65536, /* a record of ours, and answers to new keys that nobody reads */
     RECORD_OF_ALERT = 21,
     RECORD_OF_HANDSHAKE = 22,
 };
 
-static void *out_of_memory(size_t len)
+void tls_out_of_memory(size_t len)
 {
     log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", len));
     abort();
@@ -27,7 +28,7 @@ struct tls *tls_new(struct tls_context *context)
     struct tls *tls = calloc(1, sizeof(*tls));
 
     if (!tls)
-        return out_of_memory(sizeof(*tls));
+        tls_out_of_memory(sizeof(*tls));
     tls->context = tls_context_ref(context);
     return tls;
 }
@@ -36,14 +37,25 @@ void tls_free(struct tls *tls)
 {
     if (!tls)
         return;
-    if ((tls->state == TLS_OPEN || tls->state == TLS_ENDED) && !tls->kept) {
+    if ((tls->state == TLS_OPEN || tls->state == TLS_ENDED) && !tls->unsent_len) {
         SSL_shutdown(tls->ssl);
         ERR_clear_error();
     }
     SSL_free(tls->ssl);
-    free(tls->kept);
+    free(tls->unsent);
     tls_context_unref(tls->context);
     free(tls);
+}
+
+static bool set_wire(struct tls *tls)
+{
+    BIO *wire = BIO_new(tls->context->wire);
+
+    if (!wire)
+        return false;
+    BIO_set_data(wire, tls);
+    SSL_set0_wbio(tls->ssl, wire);
+    return SSL_set_rfd(tls->ssl, tls->fd);
 }
 
 bool tls_start(struct tls *tls, int fd)
@@ -53,7 +65,7 @@ bool tls_start(struct tls *tls, int fd)
     ERR_clear_error();
     tls->fd = fd;
     tls->ssl = SSL_new(context->ssl);
-    if (!tls->ssl || !SSL_set_fd(tls->ssl, fd) ||
+    if (!tls->ssl || !set_wire(tls) ||
         (!context->host_is_address && !SSL_set_tlsext_host_name(tls->ssl, context->host))) {
         snprintf(tls->reason, sizeof(tls->reason), "out of memory");
         return false;
@@ -152,9 +164,7 @@ static enum tls_result outcome(struct tls *tls, int n)
     unsigned long first = ERR_peek_error();
 
     if (kind == SSL_ERROR_WANT_READ)
-        return TLS_WANTS_READ;
-    if (kind == SSL_ERROR_WANT_WRITE)
-        return TLS_WANTS_WRITE;
+        return TLS_WAITS;
     if (kind == SSL_ERROR_ZERO_RETURN && tls->state != TLS_HANDSHAKE)
         tls->state = TLS_ENDED;
     else if (kind == SSL_ERROR_SYSCALL)
@@ -178,23 +188,26 @@ static void before_call(void)
 
 /* --- handshake --- */
 
-/* Asked of the first byte, without taking it: OpenSSL would only say that a version number is wrong. */
-static bool speaks_plain_text(struct tls *tls)
+/* Looks at the first byte without taking it: OpenSSL would only say that a version number is wrong. */
+static void look_at_answer(struct tls *tls)
 {
     uint8_t first;
+    ssize_t n = recv(tls->fd, &first, 1, MSG_PEEK);
 
-    if (tls->answered || recv(tls->fd, &first, 1, MSG_PEEK) != 1)
-        return false;
-    tls->answered = true;
-    return first != RECORD_OF_HANDSHAKE && first != RECORD_OF_ALERT;
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        explain_loss(tls, errno); /* it is told only once */
+    else if (n > 0 && first != RECORD_OF_HANDSHAKE && first != RECORD_OF_ALERT)
+        break_off(tls, EPROTO, "backend speaks plain text, not TLS");
+    tls->answered = n > 0;
 }
 
 enum tls_result tls_handshake(struct tls *tls)
 {
-    if (speaks_plain_text(tls)) {
-        break_off(tls, EPROTO, "backend speaks plain text, not TLS");
+    tls_push(tls);
+    if (!tls->answered)
+        look_at_answer(tls);
+    if (tls->state == TLS_BROKEN)
         return TLS_FAILED;
-    }
     before_call();
     int n = SSL_do_handshake(tls->ssl);
     if (n != 1)
@@ -220,24 +233,23 @@ bool tls_was_resumed(const struct tls *tls)
 static bool read_record(struct tls *tls, uint8_t *bytes, size_t room, size_t *len)
 {
     before_call();
-    if (SSL_read_ex(tls->ssl, bytes, room, len)) {
+    bool got = SSL_read_ex(tls->ssl, bytes, room, len);
+    if (got) {
         tls->messages = 0;
         tls->got_data = true;
-        tls->drained = !SSL_has_pending(tls->ssl);
-        return true;
+    } else {
+        outcome(tls, 0);
     }
-    tls->drained = true;
-    tls->read_wants_write = outcome(tls, 0) == TLS_WANTS_WRITE;
-    if (tls->messages > MESSAGES_MAX)
-        break_off(tls, EPROTO, "backend sends new keys and no data");
-    return false;
+    tls->drained = !got || !SSL_has_pending(tls->ssl);
+    if (tls->messages > MESSAGES_MAX || tls->unsent_len > UNSENT_MAX)
+        break_off(tls, EPROTO, "backend floods us with handshake messages");
+    return got;
 }
 
 ssize_t tls_recv(struct tls *tls, void *bytes, size_t len)
 {
     size_t got = 0, n = 0;
 
-    tls->read_wants_write = false;
     while (tls->state == TLS_OPEN && got < len && read_record(tls, (uint8_t *)bytes + got, len - got, &n)) {
         got += n;
         if (tls->drained)
@@ -256,62 +268,38 @@ bool tls_has_pending(const struct tls *tls)
     return !tls->drained || tls->state != TLS_OPEN;
 }
 
-bool tls_wants_write(const struct tls *tls)
-{
-    return tls->read_wants_write;
-}
-
 /* --- output --- */
-
-static enum tls_result write_record(struct tls *tls, const void *bytes, size_t len)
-{
-    size_t n;
-
-    before_call();
-    tls->write_wants_read = false;
-    if (SSL_write_ex(tls->ssl, bytes, len, &n))
-        return TLS_DONE; /* of all: it fits into one record */
-    int error = errno;
-    enum tls_result result = outcome(tls, 0);
-    if (result == TLS_FAILED && tls->state != TLS_BROKEN)
-        explain_loss(tls, error); /* the backend's goodbye hides what is wrong with our writing */
-    tls->write_wants_read = result == TLS_WANTS_READ;
-    return result;
-}
 
 bool tls_push(struct tls *tls)
 {
-    if (tls->kept && tls->state != TLS_BROKEN && write_record(tls, tls->kept, tls->kept_len) == TLS_DONE) {
-        free(tls->kept);
-        tls->kept = NULL;
-    }
-    return !tls->kept;
-}
-
-static void keep(struct tls *tls, const void *bytes, size_t len)
-{
-    tls->kept = malloc(len);
-    if (!tls->kept)
-        tls->kept = out_of_memory(len);
-    memcpy(tls->kept, bytes, len);
-    tls->kept_len = len;
+    if (tls->state != TLS_BROKEN && !tls_wire_push(tls))
+        explain_loss(tls, errno);
+    return !tls->unsent_len;
 }
 
 size_t tls_send(struct tls *tls, const void *bytes, size_t len)
 {
+    size_t n = len < TLS_RECORD_MAX ? len : TLS_RECORD_MAX;
+
+    tls->write_wants_read = false;
     if (!tls_push(tls) || tls->state == TLS_BROKEN)
         return 0;
-    if (len > TLS_RECORD_MAX)
-        len = TLS_RECORD_MAX;
-    enum tls_result result = write_record(tls, bytes, len);
-    if (result == TLS_WANTS_READ || result == TLS_WANTS_WRITE)
-        keep(tls, bytes, len);
-    return len;
+    before_call();
+    if (SSL_write_ex(tls->ssl, bytes, n, &n))
+        return n; /* all: it fits into one record */
+    int error = errno;
+    if (outcome(tls, 0) == TLS_WAITS) {
+        tls->write_wants_read = true;
+        return 0;
+    }
+    if (tls->state != TLS_BROKEN)
+        explain_loss(tls, error); /* the backend's goodbye hides what is wrong with our writing */
+    return n;
 }
 
 bool tls_has_unsent(const struct tls *tls)
 {
-    return tls->kept && tls->state != TLS_BROKEN;
+    return tls->unsent_len && tls->state != TLS_BROKEN;
 }
 
 bool tls_wants_read(const struct tls *tls)

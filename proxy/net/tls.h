@@ -47,7 +47,7 @@ struct tls *tls_new(struct tls_context *context);
 /* Says goodbye (close_notify) if that takes no waiting. To be called before close(2). NULL is fine. */
 void tls_free(struct tls *tls);
 
-enum tls_result { TLS_DONE, TLS_WANTS_READ, TLS_WANTS_WRITE, TLS_FAILED };
+enum tls_result { TLS_DONE, TLS_WAITS, TLS_FAILED }; /* waits: for input, and for room if tls_has_unsent() */
 
 /* Begins on a connected, non-blocking socket. False: out of memory. */
 bool tls_start(struct tls *tls, int fd);
@@ -62,15 +62,14 @@ bool tls_was_resumed(const struct tls *tls);
  */
 ssize_t tls_recv(struct tls *tls, void *bytes, size_t len);
 bool tls_has_pending(const struct tls *tls); /* tls_recv() has something to tell that no readiness will announce */
-bool tls_wants_write(const struct tls *tls); /* the last tls_recv() waits for room to write */
 
 /*
  * Takes up to TLS_RECORD_MAX bytes, as one record, and returns how many. They count as sent whatever comes: the kernel
- * may have part of the record, so what it did not take is kept here and goes first. 0: an earlier record is still kept,
- * or the connection is broken.
+ * may have part of the record, and what it did not take is kept here. 0: not one byte was taken, because something is
+ * kept already, input must come first (tls_wants_read), or the connection is broken.
  */
 size_t tls_send(struct tls *tls, const void *bytes, size_t len);
 bool tls_push(struct tls *tls);             /* writes what is kept; true when nothing is any more */
-bool tls_has_unsent(const struct tls *tls); /* a record is kept */
-bool tls_wants_read(const struct tls *tls); /* the last tls_send() or tls_push() waits for input */
+bool tls_has_unsent(const struct tls *tls); /* something is kept; tls_recv() and tls_handshake() may cause it too */
+bool tls_wants_read(const struct tls *tls); /* the last tls_send() waits for input: half a message of handshake came */
 bool tls_is_broken(const struct tls *tls);

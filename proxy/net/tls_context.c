@@ -68,32 +68,32 @@ static bool complain(const struct complaint *complaint, const char *file, const 
     return false;
 }
 
-/* OpenSSL says poorly why a file cannot be read. */
-static bool is_readable(const char *file, const struct complaint *complaint)
+/* OpenSSL says poorly why a file cannot be used, and differently from version to version. */
+static bool holds_pem(const char *file, const struct complaint *complaint)
 {
+    static const char begin[] = "-----BEGIN ";
     FILE *stream = fopen(file, "re");
+    char *line = NULL;
+    size_t room = 0;
+    bool found = false;
     int why = errno;
-    bool some = false;
 
     if (stream) {
-        some = fgetc(stream) != EOF;
+        while (!found && getline(&line, &room, stream) > 0)
+            found = !strncmp(line, begin, sizeof(begin) - 1);
         why = ferror(stream) ? errno : 0;
         fclose(stream);
     }
-    return some || complain(complaint, file, why ? strerror(why) : "is empty");
+    free(line);
+    return found || complain(complaint, file, why ? strerror(why) : "holds nothing in PEM form");
 }
 
-static bool complain_pem(const struct complaint *complaint, const char *file, const char *kind)
+static bool complain_of_content(const struct complaint *complaint, const char *file, const char *kind)
 {
-    unsigned long error = ERR_peek_last_error();
-    const char *why = ERR_reason_error_string(error);
+    const char *why = ERR_reason_error_string(ERR_peek_error());
     char what[160];
 
-    if (!why || (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE) ||
-        (ERR_GET_LIB(error) == ERR_LIB_X509 && ERR_GET_REASON(error) == X509_R_NO_CERTIFICATE_OR_CRL_FOUND))
-        snprintf(what, sizeof(what), "holds no %s in PEM form", kind);
-    else
-        snprintf(what, sizeof(what), "holds no usable %s: %s", kind, why);
+    snprintf(what, sizeof(what), "holds no usable %s: %s", kind, why ? why : "not known why");
     return complain(complaint, file, what);
 }
 
@@ -118,16 +118,16 @@ static bool trust_system(SSL_CTX *ssl, const struct complaint *complaint)
     if (!told && access(X509_get_default_cert_file(), R_OK) < 0 && !has_entries(X509_get_default_cert_dir()))
         return complain(complaint, X509_get_default_cert_dir(),
                         "the system has no CA certificates: install ca-certificates, or name a file");
-    return SSL_CTX_set_default_verify_paths(ssl) || complain_pem(complaint, "system", "CA certificate");
+    return SSL_CTX_set_default_verify_paths(ssl) || complain_of_content(complaint, "system", "CA certificate");
 }
 
 static bool trust(SSL_CTX *ssl, const char *ca_file, const struct complaint *complaint)
 {
     if (!strcmp(ca_file, "system"))
         return trust_system(ssl, complaint);
-    if (!is_readable(ca_file, complaint))
+    if (!holds_pem(ca_file, complaint))
         return false;
-    return SSL_CTX_load_verify_file(ssl, ca_file) || complain_pem(complaint, ca_file, "CA certificate");
+    return SSL_CTX_load_verify_file(ssl, ca_file) || complain_of_content(complaint, ca_file, "CA certificate");
 }
 
 /* The default would ask on the terminal. */
@@ -153,7 +153,7 @@ static bool use_key(SSL_CTX *ssl, const struct tls_settings *settings, const str
         return true;
     unsigned long error = ERR_peek_last_error();
     if (!loaded && (ERR_GET_LIB(error) != ERR_LIB_X509 || ERR_GET_REASON(error) != X509_R_KEY_VALUES_MISMATCH))
-        return complain_pem(complaint, settings->key_file, "private key");
+        return complain_of_content(complaint, settings->key_file, "private key");
     snprintf(what, sizeof(what), "is not the key of the certificate in %s", settings->cert_file);
     return complain(complaint, settings->key_file, what);
 }
@@ -177,11 +177,12 @@ static bool introduce(SSL_CTX *ssl, const struct tls_settings *settings, const s
         return true;
     }
     if (!*cert || !*key)
-        return complain(complaint, *cert ? cert : key, *cert ? "has no key file beside it" : "has no certificate file");
-    if (!is_readable(cert, complaint) || !is_readable(key, complaint))
+        return complain(complaint, *cert ? cert : key,
+                        *cert ? "has no key file beside it" : "has no certificate file beside it");
+    if (!holds_pem(cert, complaint) || !holds_pem(key, complaint))
         return false;
     if (!SSL_CTX_use_certificate_chain_file(ssl, cert))
-        return complain_pem(complaint, cert, "certificate");
+        return complain_of_content(complaint, cert, "certificate");
     return use_key(ssl, settings, complaint);
 }
 
@@ -202,8 +203,7 @@ static void set_ways(SSL_CTX *ssl)
     /* One read(2) takes all there is, but SSL_read() comes back for air when the backend sends no data. */
     SSL_CTX_set_read_ahead(ssl, 1);
     SSL_CTX_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
-    SSL_CTX_set_mode(ssl,
-                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS); /* an idle connection needs none */
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ssl, on_new_session);
     SSL_CTX_set_msg_callback(ssl, on_message);
@@ -256,7 +256,8 @@ struct tls_context *tls_context_new(const struct tls_settings *settings, char *e
     pthread_mutex_init(&context->lock, NULL);
     ERR_clear_error();
     context->ssl = SSL_CTX_new(TLS_client_method());
-    if (!context->ssl || !set_host(context, settings->host))
+    context->wire = tls_wire_new();
+    if (!context->ssl || !context->wire || !set_host(context, settings->host))
         goto fail;
     SSL_CTX_set_app_data(context->ssl, context);
     set_ways(context->ssl);
@@ -288,6 +289,7 @@ void tls_context_unref(struct tls_context *context)
     while (context->session_count)
         SSL_SESSION_free(context->sessions[--context->session_count]);
     SSL_CTX_free(context->ssl);
+    BIO_meth_free(context->wire);
     pthread_mutex_destroy(&context->lock);
     free(context->host);
     free(context);

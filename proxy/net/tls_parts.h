@@ -1,5 +1,5 @@
 /*
- * What tls.c, tls_context.c and tls_verify.c share, and nobody else includes.
+ * What tls.c, tls_context.c, tls_verify.c and tls_wire.c share, and nobody else includes.
  *
  *   HANDSHAKE ──tls_handshake: TLS_DONE──> OPEN ──close_notify──> ENDED (may still write)
  *       └───────────────────────────────────┴──────error────────────┴──> BROKEN, with a reason
@@ -19,6 +19,7 @@ enum { TLS_SESSIONS_KEPT = 16 };
 
 struct tls_context {
     SSL_CTX *ssl;
+    BIO_METHOD *wire;
     atomic_uint refs;
     char *host; /* without a final dot */
     bool host_is_address;
@@ -40,16 +41,22 @@ struct tls {
     bool got_data : 1;
     bool cert_was_asked : 1; /* the backend asked for a client certificate and we have none */
     bool drained : 1;        /* the last read found nothing more */
-    bool read_wants_write : 1;
     bool write_wants_read : 1;
     unsigned messages; /* of handshake, since the latest data */
-    uint8_t *kept;     /* the bytes of a record that the kernel did not take whole */
-    size_t kept_len;
+    uint8_t *unsent;   /* of records: what the kernel did not take; NULL when unsent_len is 0 */
+    size_t unsent_len;
     char reason[TLS_REASON_LEN];
 };
 
 /* The newest session that may be resumed, or NULL; the caller frees it. */
 SSL_SESSION *tls_take_session(struct tls_context *context);
+
+void tls_out_of_memory(size_t len) __attribute__((noreturn));
+
+/* The way to the socket, NULL without memory; its BIOs have a tls as their data. */
+BIO_METHOD *tls_wire_new(void);
+/* Writes of `unsent` what the kernel takes. False: the connection is lost, errno says why. */
+bool tls_wire_push(struct tls *tls);
 
 /* For SSL_CTX_set_verify(): refuses, and says why in the tls. */
 int tls_on_verify(int ok, X509_STORE_CTX *store);
