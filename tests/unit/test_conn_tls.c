@@ -96,6 +96,42 @@ static void test_resumption(void **state)
     }
 }
 
+/* A ticket of TLS 1.3 is shown once, so that nobody who listens can tell two connections to be of one client. */
+static void test_ticket_is_used_once(void **state)
+{
+    (void)state;
+    server_init(&(struct server_recipe){.identity = &good});
+    SSL_CTX_set_num_tickets(server.context, 1);
+    struct end *end = connect_end(end_new(LOOP_FLUSH_FIRST), context);
+    until(end->connects && SSL_is_init_finished(server.ssl));
+    assert_calm(end); /* the ticket has come */
+    SSL_CTX_set_num_tickets(server.context, 0);
+    reconnect(end, context);
+    assert_true(tls_was_resumed(end->conn.tls));
+    reconnect(end, context);
+    assert_false(tls_was_resumed(end->conn.tls));
+}
+
+/* What comes in one piece with the end of the handshake is handed up, though the kernel has no more of it. */
+static void test_data_behind_the_handshake(void **state)
+{
+    (void)state;
+    server_init(&(struct server_recipe){.identity = &good, .max_version = TLS1_2_VERSION});
+    struct end *end = connect_end(end_new(LOOP_FLUSH_FIRST), context);
+    for (unsigned i = 0; i < 10 && !SSL_is_init_finished(server.ssl); i++) {
+        server_step(0, ALL);
+        turn();
+        server_step(ALL, 0);
+    }
+    assert_int_equal(end->connects, 0);
+    server_write(100);
+    server_step(0, ALL);
+    turn();
+    turn();
+    assert_int_equal(end->connects, 1);
+    assert_int_equal(end->taken, 100);
+}
+
 /* --- the end --- */
 
 static void test_goodbye_is_an_end(void **state)
@@ -285,6 +321,44 @@ static void test_flood_of_new_keys(void **state)
     assert_string_equal(end->reason, "backend floods us with handshake messages");
 }
 
+/*
+ * While half a message of handshake is there OpenSSL writes nothing. The other half is let in even when input is paused
+ * and enough of it is kept.
+ */
+static void test_writing_behind_half_a_message(void **state)
+{
+    static char long_data[700];
+    struct end *end = open_end_at(TLS1_3_VERSION);
+    (void)state;
+
+    conn_pause(&end->conn);
+    server_write(16000);
+    server_step(0, ALL);
+    turn();
+    server_write(1000);
+    SSL_set_max_send_fragment(server.ssl, 512);
+    assert_int_equal(SSL_SESSION_set1_ticket_appdata(SSL_get0_session(server.ssl), long_data, sizeof long_data), 1);
+    long data_len = BIO_pending(server.out);
+    assert_int_equal(SSL_new_session_ticket(server.ssl), 1);
+    assert_int_equal(SSL_do_handshake(server.ssl), 1);
+    server_step(0, (size_t)data_len + 600);
+    for (unsigned i = 0; i < 5; i++)
+        turn();
+    assert_int_equal(conn_kept_input(&end->conn), 17000);
+    end_write(end, 0, 100);
+    assert_calm(end);
+    assert_int_equal(end->conn.written, 0);
+    server_step(ALL, ALL);
+    turn();
+    turn();
+    server_step(ALL, 0);
+    assert_int_equal(server.decrypted, 100);
+    assert_int_equal(end->taken, 0);
+    conn_resume(&end->conn);
+    until(end->taken == 17000);
+    assert_calm(end);
+}
+
 /* Answers to new keys that nobody reads do not pile up without end. */
 static void test_flood_of_new_keys_with_data(void **state)
 {
@@ -310,6 +384,8 @@ int main(void)
         over_tls(test_written_before_connected),
         over_tls(test_single_bytes),
         over_tls(test_resumption),
+        over_tls(test_ticket_is_used_once),
+        over_tls(test_data_behind_the_handshake),
         over_tls(test_goodbye_is_an_end),
         over_tls(test_end_without_goodbye_is_a_loss),
         over_tls(test_end_within_a_record),
@@ -322,6 +398,7 @@ int main(void)
         over_tls(test_new_keys_among_data),
         over_tls(test_new_keys_while_output_is_stuck),
         over_tls(test_flood_of_new_keys),
+        over_tls(test_writing_behind_half_a_message),
         over_tls(test_flood_of_new_keys_with_data),
     };
     return cmocka_run_group_tests_name("conn_tls", tests, start_certs, finish_certs);
