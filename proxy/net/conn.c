@@ -250,7 +250,7 @@ static void on_read_error(struct conn *conn)
     conn_lose_tls(conn);
 }
 
-static void read_some(struct conn *conn)
+static void on_readable(struct conn *conn)
 {
     for (int i = 0; i < READS_PER_CALLBACK; i++) {
         uint8_t *bytes;
@@ -278,10 +278,10 @@ static void read_some(struct conn *conn)
     }
 }
 
-static void on_readable(struct conn *conn)
+/* Of what TLS has read from the kernel, no readiness will tell. */
+static void go_on_with_tls(struct conn *conn)
 {
-    read_some(conn);
-    if (!conn->tls || !conn_is_open(conn) || conn->connecting || conn->at_eof)
+    if (!conn_is_open(conn) || conn->connecting || conn->at_eof)
         return;
     conn_arm(conn, conn->armed_read, conn->armed_write);
     if (tls_has_pending(conn->tls) && !is_paused_long(conn))
@@ -307,7 +307,7 @@ void conn_run_ready(struct conn *conn)
     if (conn_is_open(conn) && resumed && !conn->paused)
         hand_up_again(conn);
     if (conn_is_open(conn) && conn->tls && !conn->at_eof && tls_has_pending(conn->tls))
-        on_readable(conn);
+        on_event(conn->fd, EV_READ, conn);
 }
 
 static void become_open(struct conn *conn)
@@ -338,13 +338,7 @@ static void go_on_with_handshake(struct conn *conn)
 
 static void on_connect_done(struct conn *conn)
 {
-    int error = 0;
-    socklen_t len = sizeof(error);
-
-    getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-    if (error) {
-        conn->ops->on_lost(conn, strerror(error));
-    } else if (!conn->tls) {
+    if (!conn->tls) {
         become_open(conn);
     } else if (tls_start(conn->tls, conn->fd)) {
         conn->handshaking = true;
@@ -354,23 +348,38 @@ static void on_connect_done(struct conn *conn)
     }
 }
 
-static void on_event(evutil_socket_t fd, short what, void *arg)
+static void go_on_with_connecting(struct conn *conn)
 {
-    struct conn *conn = arg;
-    (void)fd;
+    int error = 0;
+    socklen_t len = sizeof(error);
 
     if (conn->handshaking) {
         go_on_with_handshake(conn);
         return;
     }
-    if (conn->connecting) {
+    getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    if (error)
+        conn->ops->on_lost(conn, strerror(error));
+    else
         on_connect_done(conn);
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *conn = arg;
+    (void)fd;
+
+    if (conn->connecting) {
+        go_on_with_connecting(conn);
         return;
     }
     if (what & EV_WRITE)
         conn_flush(conn);
-    if (conn_is_open(conn) && (what & EV_READ))
-        on_readable(conn);
+    if (!conn_is_open(conn) || !(what & EV_READ))
+        return;
+    on_readable(conn);
+    if (conn->tls)
+        go_on_with_tls(conn);
 }
 
 void conn_close(struct conn *conn)
