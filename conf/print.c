@@ -67,29 +67,10 @@ static void text_line(void *context, const char *key, const struct cell *cell)
     fputc('\n', table->out);
 }
 
-/* File names and users in URLs may be in any encoding; JSON is UTF-8. */
-static void json_string(FILE *out, const char *text)
-{
-    bool utf8 = text_is_utf8(text, strlen(text));
-    fputc('"', out);
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c == '"' || *c == '\\') {
-            fprintf(out, "\\%c", *c);
-        } else if (*c < 0x20 || *c == 0x7f) {
-            fprintf(out, "\\u%04x", *c);
-        } else if (*c > 0x7f && !utf8) {
-            fputs("\\ufffd", out);
-        } else {
-            fputc(*c, out);
-        }
-    }
-    fputc('"', out);
-}
-
 static void json_pair(FILE *out, const char *name, const char *text)
 {
     fprintf(out, "\"%s\": ", name);
-    json_string(out, text);
+    text_write_json(out, text);
 }
 
 struct json_list {

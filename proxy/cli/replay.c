@@ -82,13 +82,13 @@ static bool read_log(struct replay *replay, FILE *file)
 
 int cli_replay(const struct cli_options *options)
 {
-    bool is_stdin = !strcmp(options->input, "-");
-    FILE *file = is_stdin ? stdin : fopen(options->input, "re");
+    bool is_stdin = !strcmp(options->argument, "-");
+    FILE *file = is_stdin ? stdin : fopen(options->argument, "re");
     struct replay replay = {0};
     bool read_all = file && read_log(&replay, file);
 
     if (!read_all)
-        fprintf(stderr, "respgate: %s: %s\n", options->input, strerror(errno));
+        fprintf(stderr, "respgate: %s: %s\n", options->argument, strerror(errno));
     if (file && !is_stdin)
         fclose(file);
     if (!read_all)

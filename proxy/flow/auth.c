@@ -17,8 +17,8 @@ enum { PROVEN_FOR_MS = 10000 }; /* how long the backend's word on a login is tak
 
 struct pool *auth_first_pool(struct worker *worker)
 {
-    const struct redis_url *url = &worker->settings->backend->url;
-    struct lane_key key = {.db = url->db, .resp = 2};
+    const struct redis_url *url = &worker->backend->url;
+    struct lane_key key = {.backend = worker->backend, .db = url->db, .resp = 2};
 
     if (worker->settings->auth != AUTH_BACKEND) {
         key.user = url->user;

@@ -124,21 +124,11 @@ static size_t set_info(struct client *client, const struct call *call)
     return succeed(client, call);
 }
 
-static size_t answer_text(struct client *client, const struct call *call, const char *text, size_t len)
-{
-    uint8_t *bytes = malloc(len + 48);
-    struct reply_writer w = {.bytes = bytes, .cap = bytes ? len + 48 : 0};
-
-    reply_verbatim(&w, client->pool->key.resp, text, len);
-    client_answer(client, &w, &client->worker->counters.replied);
-    free(bytes);
-    return call->len;
-}
-
 static size_t info(struct client *client, const struct call *call)
 {
     char line[CLIENT_LINE_MAX];
-    return answer_text(client, call, line, client_line(client, line));
+    client_answer_text(client, line, client_line(client, line));
+    return call->len;
 }
 
 static size_t set_reply_mode(struct client *client, const struct call *call)
@@ -297,7 +287,7 @@ static size_t list(struct client *client, const struct call *call)
     int64_t id;
 
     if (client->tour) {
-        answer_text(client, call, client->tour->text ? client->tour->text : "", client->tour->text_len);
+        client_answer_text(client, client->tour->text ? client->tour->text : "", client->tour->text_len);
         tour_forget(client);
         return call->len;
     }

@@ -199,10 +199,32 @@ static size_t dispatch_by_class(struct client *client, const struct call *call)
     return 0;
 }
 
+/* Whether the command must not go to the backend now: what it is answered instead. */
+static bool answer_for_backend(struct client *client, const struct call *call, size_t *used)
+{
+    const struct worker *worker = client->worker;
+    bool here = call->row->cls == COMMAND_LOCAL || call->row->cls == COMMAND_REWRITE;
+
+    if (here || !(client->must_be_told || worker->hopeless) || client->pin)
+        return false;
+    *used = 0;
+    if (!client_drained(client))
+        return true;
+    *used = call->len;
+    if (client->must_be_told) {
+        client->must_be_told = false;
+        client_answer_error(client, reply_text_rgstate_dataset, &client->worker->counters.state);
+    } else {
+        client_answer_error(client, reply_text_rgunavail, &client->worker->counters.unavailable);
+    }
+    return true;
+}
+
 static size_t dispatch_call(struct client *client, const struct call *call)
 {
     const struct command *row = call->row;
     bool wait = false;
+    size_t used = 0;
 
     client->last_command = row;
     if (row->id == CMD_POST || row->id == CMD_HOST) {
@@ -229,6 +251,8 @@ static size_t dispatch_call(struct client *client, const struct call *call)
         return session_dispatch(client, call);
     if (client->worker->settings->refused[row->index])
         return dispatch_refused(client, call);
+    if (answer_for_backend(client, call, &used))
+        return used;
     return dispatch_by_class(client, call);
 }
 

@@ -87,7 +87,7 @@ static void sync_name(struct client *client, struct lane *pin)
     const char *name = client->names && client->names->name ? client->names->name : "";
     char command[160];
 
-    if (!strcmp(name, pin->name) || strlen(name) >= sizeof(pin->name))
+    if (!strcmp(name, pin->name) || strlen(name) >= sizeof(pin->name) || pin->pool->key.backend->metered)
         return;
     int n =
         snprintf(command, sizeof(command), "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$%zu\r\n%s\r\n", strlen(name), name);

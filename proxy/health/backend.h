@@ -1,24 +1,26 @@
 /*
- * A Redis endpoint: where it is and how to log in. Made once by main, read by all workers.
+ * A Redis endpoint: where it is, how to log in, what it may cost. Made by main from the configuration, read by all
+ * threads, counted: a reload takes it out of use while connections to it still end.
  *
- * Names are resolved by the resolver on main's thread; workers only read the latest addresses and ask for new ones when
- * connecting fails. The last good addresses stay in use when a later look-up fails.
+ * Names are resolved on main's thread; others only read the latest addresses and ask for new ones when connecting
+ * fails. The last good addresses stay in use when a later look-up fails.
  */
 #pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include "conf/url.h"
+#include "proxy/health/state.h"
 
-struct event_base;
-struct evdns_base;
+struct tls_context;
 
 enum { BACKEND_ADDRESSES_MAX = 8 };
 
-/* Immutable once published; kept until the backend is finished, because a worker may still read it. */
+/* Immutable once published; kept until the backend is freed, because another thread may still read it. */
 struct backend_addresses {
     struct backend_addresses *older;
     size_t count;
@@ -28,22 +30,50 @@ struct backend_addresses {
     } at[BACKEND_ADDRESSES_MAX];
 };
 
+/* What to trust, and our own certificate. Immutable once published, kept as addresses are. */
+struct backend_trust {
+    struct backend_trust *older;
+    struct tls_context *tls;
+};
+
 struct backend {
     char *name;
     struct redis_url url;
-    char *redacted;                                /* the URL without its password, for people */
+    char *redacted;       /* the URL without its password, for people */
+    char *dataset;        /* its label; the backend's name when the configuration gives none */
+    bool labelled;        /* the configuration gave one, so the backend's own label is compared */
+    bool metered;         /* commands cost money: only free ones are sent by ourselves */
+    bool clients_log_in;  /* listen.auth is backend: that it wants a login is nothing against it */
+    atomic_uint priority; /* written by main's thread: a reload may move it, which changes nothing else */
+    unsigned trust_level; /* enum tls_verify; of a plain backend TLS_VERIFY_FULL, which is 0 */
+    unsigned connections, max_connections; /* per worker */
+    uint64_t connect_timeout_ms, command_timeout_ms, idle_timeout_ms;
+    uint64_t digest;                               /* over all that was configured: equal means unchanged */
     _Atomic(struct backend_addresses *) addresses; /* written by main's thread; NULL until known */
+    _Atomic(struct backend_trust *) trust;         /* written by main's thread; NULL: plain */
+    _Atomic(const char *) resolve_error;           /* why the last look-up failed, a constant; NULL: it did not */
     atomic_bool wants_resolve;                     /* set by workers, cleared by main's thread */
+    atomic_uint hints;   /* bits of enum health_cause; set by workers, taken by main's thread */
+    atomic_int hint_fd;  /* eventfd that is written when a hint is new; -1: nobody listens. Written by main's thread */
+    atomic_uint replies; /* seen on the data path since the last look; set by workers, taken by main's thread */
+    atomic_uint refs;
 };
 
-/* `url` must parse. Unix paths and numeric hosts have their address at once. */
+/* `url` must parse. Unix paths and numeric hosts have their address at once. One reference is the caller's. */
 struct backend *backend_new(const char *name, const char *url);
-void backend_free(struct backend *backend);
+struct backend *backend_ref(struct backend *backend);
+void backend_unref(struct backend *backend); /* NULL is fine; any thread */
+
+/* Takes over the caller's reference to `tls`. Main's thread. */
+bool backend_set_trust(struct backend *backend, struct tls_context *tls);
+/* What a new connection shall use; NULL: plain. Any thread; valid as long as the backend is. */
+struct tls_context *backend_tls(struct backend *backend);
+
+/* Takes over `addresses`. Main's thread. */
+void backend_set_addresses(struct backend *backend, struct backend_addresses *addresses);
 
 /* Asks for new addresses, from any thread. */
 void backend_ask_resolve(struct backend *backend);
 
-/* Looks the name up without blocking, now and whenever asked. Main's thread; NULL when the name needs no look-up. */
-struct resolver;
-struct resolver *resolver_start(struct backend *backend, struct event_base *base);
-void resolver_stop(struct resolver *resolver); /* NULL is fine */
+/* The data path met trouble (CAUSE_LOST, ...): a check is due. Any thread; cheap when nothing is new. */
+void backend_hint(struct backend *backend, enum health_cause cause);

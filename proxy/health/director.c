@@ -40,18 +40,44 @@ static bool decide(struct director *director, uint64_t now_ms)
     return true;
 }
 
-void director_init(struct director *director, unsigned n, const struct director_rules *rules, uint64_t now_ms)
+static void begin(struct director *director, unsigned n, const struct director_rules *rules, uint64_t now_ms)
 {
     assert(n <= ROUTE_BACKENDS_MAX);
     *director = (struct director){
         .rules = *rules,
         .grace_end_ms = now_ms + rules->grace_ms,
-        .input = {.n = n, .pinned = ROUTE_NONE, .failback = rules->failback},
+        .input = {.n = n, .pinned = rules->pinned, .failback = rules->failback},
         .choice = {.index = ROUTE_NONE},
     };
     for (unsigned i = 0; i < n; i++)
         health_init(&director->health[i], now_ms);
+}
+
+void director_init(struct director *director, unsigned n, const struct director_rules *rules, uint64_t now_ms)
+{
+    begin(director, n, rules, now_ms);
     decide(director, now_ms);
+}
+
+bool director_configure(struct director *director, unsigned n, const struct director_rules *rules, const int *origins,
+                        uint64_t now_ms)
+{
+    struct director before = *director;
+    bool lost = before.choice.index != ROUTE_NONE;
+
+    begin(director, n, rules, now_ms);
+    for (unsigned i = 0; i < n; i++) {
+        if (origins[i] == ROUTE_NONE)
+            continue;
+        director->health[i] = before.health[origins[i]];
+        director->hold[i] = before.hold[origins[i]];
+        if (origins[i] != before.choice.index)
+            continue;
+        director->choice = (struct route_choice){.index = (int)i, .why = before.choice.why};
+        lost = false;
+    }
+    director->epoch = before.epoch + lost;
+    return decide(director, now_ms) || lost;
 }
 
 bool director_result(struct director *director, unsigned index, enum health_cause cause, uint64_t now_ms)

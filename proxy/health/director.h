@@ -20,7 +20,8 @@ struct director_rules {
     struct health_rules health[ROUTE_BACKENDS_MAX];
     struct hold_rules hold;
     enum failback failback;
-    uint64_t grace_ms; /* from director_init() on */
+    int pinned;        /* ROUTE_NONE: nobody */
+    uint64_t grace_ms; /* from director_init() or director_configure() on */
 };
 
 /* To be read by anybody on the thread, written by the functions below only. */
@@ -37,6 +38,13 @@ struct director {
 
 /* `rules` is copied, for the first `n` backends. */
 void director_init(struct director *director, unsigned n, const struct director_rules *rules, uint64_t now_ms);
+
+/*
+ * Other rules and backends, without forgetting: `origins[i]` says where backend i stood before, ROUTE_NONE that it is
+ * new. When the chosen one is not among them any more, nothing is chosen for the moment.
+ */
+bool director_configure(struct director *director, unsigned n, const struct director_rules *rules, const int *origins,
+                        uint64_t now_ms);
 
 /* A check of a backend came to its end; CAUSE_NONE: it passed. */
 bool director_result(struct director *director, unsigned index, enum health_cause cause, uint64_t now_ms);

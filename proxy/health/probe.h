@@ -22,30 +22,17 @@ struct backend;
 struct loop;
 struct probe;
 
-enum probe_step {
-    PROBE_DNS,
-    PROBE_TCP,
-    PROBE_TLS,
-    PROBE_AUTH,
-    PROBE_PING,
-    PROBE_ROLE,
-    PROBE_DATASET,
-    PROBE_STEPS
-};
+enum probe_step { PROBE_DNS, PROBE_TCP, PROBE_TLS, PROBE_AUTH, PROBE_PING, PROBE_ROLE, PROBE_DATASET, PROBE_STEPS };
 
 const char *probe_step_name(enum probe_step step); /* "tls" */
 
 struct probe_result {
     bool passed;
-    enum probe_step step;    /* the one that failed */
-    enum health_cause cause; /* CAUSE_NONE when passed */
-    char text[256];          /* why, exact, without secrets; "" when passed */
+    enum probe_step step;         /* the one that failed */
+    enum health_cause cause;      /* CAUSE_NONE when passed */
+    char text[256];               /* why, exact, without secrets; "" when passed */
     int64_t step_us[PROBE_STEPS]; /* how long each took; -1: was not needed or not reached */
-    char role[16];    /* "master", "slave"; "" when the backend does not say */
-    char run_id[48];  /* of INFO server; "" when not said */
-    char server[64];  /* "redis 7.0.15" for people; "" when not said */
-    bool resumed;     /* the TLS session was */
-    int64_t clock_offset_us; /* the backend's clock minus CLOCK_MONOTONIC, by TIME; INT64_MIN when not known */
+    char role[16];                /* "master", "slave"; "" when the backend does not say */
 };
 
 typedef void probe_done(void *arg, const struct probe_result *result);

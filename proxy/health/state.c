@@ -119,14 +119,22 @@ static uint32_t next_check_of_bad_ms(const struct health *health, const struct h
     return ms;
 }
 
+/*
+ * After a hint nothing was checked yet. A refusal, or a connection that ended within the check, is what the end of a
+ * process looks like, and costs no time to ask about again: `fall` bounds how often.
+ */
+static bool is_to_be_confirmed(const struct health *health)
+{
+    return !health->fails || health->cause == CAUSE_REFUSED || health->cause == CAUSE_LOST;
+}
+
 uint32_t health_next_check_ms(const struct health *health, const struct health_rules *rules, bool urgent)
 {
     switch (health->state) {
     case HEALTH_UP:
         return rules->interval_ms;
     case HEALTH_SUSPECT:
-        /* After a hint nothing was checked yet; a refusal only waits for being confirmed. */
-        return !health->fails || health->cause == CAUSE_REFUSED ? 0 : rules->fast_interval_ms;
+        return is_to_be_confirmed(health) ? 0 : rules->fast_interval_ms;
     case HEALTH_DOWN:
     case HEALTH_WRONG:
         return next_check_of_bad_ms(health, rules, urgent);

@@ -38,6 +38,7 @@ static inline struct director_rules sim_rules(enum failback failback)
 {
     struct director_rules rules = {
         .hold = {.hold_ms = 10000, .hold_max_ms = 600000, .quiet_ms = HOUR_MS},
+        .pinned = ROUTE_NONE,
         .failback = failback,
         .grace_ms = 5000,
     };

@@ -256,10 +256,41 @@ static void test_where_to_from_the_second_of_three(void **state)
     }
 }
 
+/* A reload: the chosen one moved, another one is new, one is gone. */
+static void test_configuring_forgets_nothing(void **state)
+{
+    struct director_rules rules = sim_rules(FAILBACK_AUTO);
+    struct director director;
+    const int moved[] = {ROUTE_NONE, 1, 0}, gone[] = {ROUTE_NONE, 0};
+
+    (void)state;
+    start_two(&director, FAILBACK_AUTO);
+    lose(&director, 0, 2000);
+    assert_int_equal(director.choice.index, 1);
+    assert_int_equal(director.epoch, 2);
+    assert_false(director_configure(&director, 3, &rules, moved, 3000));
+    assert_int_equal(director.choice.index, 1);
+    assert_int_equal(director.epoch, 2);
+    assert_int_equal(director.health[0].state, HEALTH_UNKNOWN);
+    assert_int_equal(director.health[2].state, HEALTH_DOWN);
+    assert_int_equal(director.hold[2].current_ms, 10000);
+    assert_true(director_configure(&director, 2, &rules, gone, 4000));
+    assert_int_equal(director.choice.index, ROUTE_NONE);
+    assert_int_equal(director.choice.why, ROUTE_WAITING);
+    assert_int_equal(director.epoch, 3);
+    rules.pinned = 1;
+    assert_false(director_configure(&director, 2, &rules, (const int[]){0, ROUTE_NONE}, 5000));
+    assert_false(director_result(&director, 0, CAUSE_NONE, 5010));
+    assert_true(director_result(&director, 1, CAUSE_NONE, 5020));
+    assert_int_equal(director.choice.index, 1);
+    assert_int_equal(director.choice.why, ROUTE_PINNED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grace_ends),
+        cmocka_unit_test(test_configuring_forgets_nothing),
         cmocka_unit_test(test_a_hint_moves_nothing_but_the_next_check),
         cmocka_unit_test(test_failback_waits_for_the_hold),
         cmocka_unit_test(test_a_held_one_is_better_than_none),

@@ -210,7 +210,9 @@ static void test_what_a_check_confirms(void **state)
     health = up();
     health_hint(&health, CAUSE_LOST, 10);
     assert_false(health_failed(&health, &rules, CAUSE_LOST, 11));
+    assert_int_equal(health_next_check_ms(&health, &rules, false), 0); /* what a dying process looks like */
     assert_false(health_failed(&health, &rules, CAUSE_LOST, 12));
+    assert_int_equal(health_next_check_ms(&health, &rules, false), 0);
     assert_true(health_failed(&health, &rules, CAUSE_LOST, 13));
 }
 

@@ -1,0 +1,239 @@
+/* What a check asks, step by step, and what the answers mean. */
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "proxy/health/backend.h"
+#include "proxy/health/error_words.h"
+#include "proxy/health/probe_parts.h"
+
+static const char dataset_key[] = "respgate:dataset";
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void probe_begin_step(struct probe *probe, enum probe_step step)
+{
+    probe->step = step;
+    probe->step_began_us = now_us();
+}
+
+void probe_end_step(struct probe *probe)
+{
+    probe->result.step_us[probe->step] = now_us() - probe->step_began_us;
+}
+
+static void send_command(struct probe *probe, int argc, const char **argv)
+{
+    char *command = NULL;
+    int len = redisFormatCommandArgv(&command, argc, argv, NULL);
+
+    if (len < 0)
+        return; /* no memory: the check runs out of time */
+    conn_write(&probe->conn, command, (size_t)len);
+    explicit_bzero(command, (size_t)len);
+    free(command);
+}
+
+static void send_auth(struct probe *probe)
+{
+    const struct redis_url *url = &probe->backend->url;
+
+    if (url->user)
+        send_command(probe, 3, (const char *[]){"AUTH", url->user, url->password});
+    else
+        send_command(probe, 2, (const char *[]){"AUTH", url->password});
+}
+
+/* Operators shall know the connection when they see it. Whatever the answer is, it says nothing of the backend. */
+static void send_name(struct probe *probe)
+{
+    probe->named = true;
+    send_command(probe, 3, (const char *[]){"CLIENT", "SETNAME", "respgate-probe"});
+}
+
+static void send_ping(struct probe *probe)
+{
+    uint64_t random = 0;
+    ssize_t n = getrandom(&random, sizeof(random), 0);
+
+    (void)n; /* it only has to differ from what a stale reply would carry */
+    snprintf(probe->nonce, sizeof(probe->nonce), "%016llx", (unsigned long long)random);
+    send_command(probe, 2, (const char *[]){"PING", probe->nonce});
+}
+
+void probe_start_step(struct probe *probe, enum probe_step step)
+{
+    probe_begin_step(probe, step);
+    switch (step) {
+    case PROBE_AUTH:
+        send_auth(probe);
+        return;
+    case PROBE_PING:
+        if (probe_is_new(probe) && !probe->backend->metered)
+            send_name(probe);
+        send_ping(probe);
+        return;
+    case PROBE_ROLE: /* not ROLE, which costs money or is missing where INFO is free */
+        send_command(probe, 2, (const char *[]){"INFO", "replication"});
+        return;
+    case PROBE_DATASET:
+        send_command(probe, 2, (const char *[]){"GET", dataset_key});
+        return;
+    default:
+        return;
+    }
+}
+
+static bool is_needed(const struct probe *probe, enum probe_step step)
+{
+    if (step == PROBE_TLS)
+        return false; /* part of connecting */
+    if (step == PROBE_AUTH)
+        return probe->backend->url.password;
+    if (step == PROBE_DATASET) /* each GET costs where commands do */
+        return probe->backend->labelled && !probe->backend->metered;
+    return step < PROBE_STEPS;
+}
+
+/* The step that just ended was fine. */
+void probe_go_on(struct probe *probe)
+{
+    unsigned step = probe->step;
+
+    probe_end_step(probe);
+    do
+        step++;
+    while (step < PROBE_STEPS && !is_needed(probe, (enum probe_step)step));
+    if (step < PROBE_STEPS) {
+        probe_start_step(probe, (enum probe_step)step);
+        return;
+    }
+    probe->result.passed = true;
+    probe_finish(probe);
+}
+
+/* --- replies --- */
+
+static void fail_with_reply(struct probe *probe, enum health_cause cause, const redisReply *reply)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text), "%s", reply->str ? reply->str : "");
+    /* A server that does not know a command quotes its arguments. */
+    char *quoted = strstr(text, ", with args");
+    if (quoted)
+        *quoted = 0;
+    probe_fail(probe, cause, text);
+}
+
+/* The cause of an error reply; CAUSE_NONE when it says nothing of the backend. */
+static enum health_cause cause_of(const redisReply *reply)
+{
+    char line[160];
+    int n = snprintf(line, sizeof(line), "-%s", reply->str);
+
+    return error_words((const uint8_t *)line, n < (int)sizeof(line) ? (size_t)n : sizeof(line) - 1);
+}
+
+static void on_ping_reply(struct probe *probe, const redisReply *reply)
+{
+    static const char *const harmless[] = {"MISCONF", "OOM", "NOREPLICAS", "NOPERM"};
+    enum health_cause cause;
+
+    if (reply->type == REDIS_REPLY_STRING && !strcmp(reply->str, probe->nonce)) {
+        probe_go_on(probe);
+        return;
+    }
+    if (reply->type != REDIS_REPLY_ERROR) {
+        probe_fail(probe, CAUSE_PROTOCOL, "PING came back changed");
+        return;
+    }
+    /* Alive, and in step, and what a switch would not mend; clients shall see its own words. */
+    for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+        if (!strncmp(reply->str, harmless[i], strlen(harmless[i]))) {
+            probe_go_on(probe);
+            return;
+        }
+    cause = cause_of(reply);
+    /* Where clients log in by themselves, the backend's own word on that is none against it. */
+    if (cause == CAUSE_AUTH && probe->backend->clients_log_in && !probe->backend->url.password) {
+        probe_end_step(probe);
+        probe->result.passed = true;
+        probe_finish(probe);
+        return;
+    }
+    fail_with_reply(probe, cause == CAUSE_NONE ? CAUSE_PROTOCOL : cause, reply);
+}
+
+/* The value of "key:value" in an INFO reply. */
+static void info_value(const char *info, const char *key, char *value, size_t len)
+{
+    const char *at = strstr(info, key);
+
+    value[0] = 0;
+    if (at)
+        snprintf(value, len, "%.*s", (int)strcspn(at + strlen(key), "\r\n"), at + strlen(key));
+}
+
+static void on_role_reply(struct probe *probe, const redisReply *reply)
+{
+    char host[128], port[16], text[192];
+
+    if (reply->type == REDIS_REPLY_STRING)
+        info_value(reply->str, "role:", probe->result.role, sizeof(probe->result.role));
+    if (strcmp(probe->result.role, "slave") != 0) { /* an error too: who may not ask does not know the role */
+        probe_go_on(probe);
+        return;
+    }
+    info_value(reply->str, "master_host:", host, sizeof(host));
+    info_value(reply->str, "master_port:", port, sizeof(port));
+    snprintf(text, sizeof(text), "it is a replica of %s:%s", host, port);
+    probe_fail(probe, CAUSE_ROLE, text);
+}
+
+static void on_dataset_reply(struct probe *probe, const redisReply *reply)
+{
+    char text[256];
+
+    if (reply->type != REDIS_REPLY_STRING || !strcmp(reply->str, probe->backend->dataset)) {
+        probe_go_on(probe);
+        return;
+    }
+    snprintf(text, sizeof(text), "its key %s says '%.64s', the configuration says '%.64s'", dataset_key, reply->str,
+             probe->backend->dataset);
+    probe_fail(probe, CAUSE_DATASET, text);
+}
+
+void probe_on_reply(struct probe *probe, const redisReply *reply)
+{
+    switch (probe->step) {
+    case PROBE_AUTH:
+        if (reply->type == REDIS_REPLY_ERROR) {
+            enum health_cause cause = cause_of(reply);
+            fail_with_reply(probe, cause == CAUSE_NONE ? CAUSE_AUTH : cause, reply);
+        } else {
+            probe_go_on(probe);
+        }
+        return;
+    case PROBE_PING:
+        on_ping_reply(probe, reply);
+        return;
+    case PROBE_ROLE:
+        on_role_reply(probe, reply);
+        return;
+    case PROBE_DATASET:
+        on_dataset_reply(probe, reply);
+        return;
+    default:
+        return;
+    }
+}
