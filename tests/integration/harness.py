@@ -271,7 +271,9 @@ class Respgate(Process):
         for key, value in self.settings.items():
             argv += ["--set", f"{key}={value}"]
         address = f"127.0.0.1:{self.port}"
-        env = {"RESPGATE_LISTEN_ADDRESS": address, "RESPGATE_BACKEND_URL": self.backend_url, **self.extra_env}
+        env = {"RESPGATE_LISTEN_ADDRESS": address, **self.extra_env}
+        if self.backend_url:
+            env["RESPGATE_BACKEND_URL"] = self.backend_url
         self.spawn(argv, respgate_env(env))
         self.wait_ready(lambda: any("listening" in line and address in line for line in self.log().splitlines()))
         return self

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from backend_view import info
 from harness import fields, minimal_env, respgate_binary, respgate_env, run_respgate as run, wait_until
 
 SECRET = "correct-horse-battery"
@@ -181,10 +182,10 @@ def test_json_log_lines_are_json(start_respgate, redis_server):
     while client.socket.recv(4096):
         pass
     gate.signal(signal.SIGHUP)
-    gate.wait_for_log("SIGHUP")
+    gate.wait_for_log("configuration reloaded")
     assert gate.stop() == 0
     lines = [json.loads(line) for line in gate.log().splitlines()]
-    assert {"starting", "listening", "signal ignored", "draining", "ledger"} <= {line["msg"] for line in lines}
+    assert {"starting", "listening", "selected", "configuration reloaded", "draining", "ledger"} <= {line["msg"] for line in lines}
     assert all({"time", "level"} <= line.keys() for line in lines)
 
 
@@ -260,12 +261,26 @@ def test_sigterm_drains_as_soon_as_it_listens():
 
 
 @pytest.mark.threads
-def test_sighup_is_said_to_be_ignored(respgate):
+def test_sighup_with_nothing_changed_changes_nothing(respgate, redis_server):
     client = respgate.connect()
     assert client.call("SET", "k", "v") == "OK"
+    before = info(redis_server, "stats")["total_connections_received"]
     respgate.signal(signal.SIGHUP)
-    assert "SIGHUP" in respgate.wait_for_log("signal ignored")
+    respgate.wait_for_log("configuration reloaded")
     assert client.call("GET", "k") == b"v"
+    after = info(redis_server, "stats")["total_connections_received"]
+    assert int(after) == int(before) + 1  # this test's own question
+
+
+@pytest.mark.parametrize("line", ["workers = 5", "unix_socket = {dir}/gate.sock"])
+def test_sighup_refuses_whole_what_only_a_restart_changes(start_respgate, redis_server, tmp_path, line):
+    path = tmp_path / "gate.ini"
+    path.write_text("[fallback]\nqueue_timeout = 1s\n")
+    gate = start_respgate(redis_server, env={"RESPGATE_CONFIG": str(path)})
+    gate.wait_for_log("msg=selected")
+    path.write_text(f"[listen]\n{line.format(dir=tmp_path)}\n[fallback]\nqueue_timeout = 2s\n")
+    gate.signal(signal.SIGHUP)
+    assert f"listen.{line.split()[0]}" in gate.wait_for_log("configuration not reloaded")
 
 
 @pytest.mark.threads
