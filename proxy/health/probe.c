@@ -206,6 +206,15 @@ static void on_connected(struct conn *conn)
     probe_go_on(probe);
 }
 
+static void take_reply(struct probe *probe, redisReply *reply)
+{
+    if (probe->named)
+        probe->named = false;
+    else
+        probe_on_reply(probe, reply);
+    freeReplyObject(reply);
+}
+
 static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len)
 {
     struct probe *probe = probe_of(conn);
@@ -220,20 +229,15 @@ static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len)
         probe_fail(probe, CAUSE_PROTOCOL, "the reply is too long");
         return len;
     }
-    if (redisReaderGetReply(probe->reader, &reply)) {
-        probe_fail(probe, CAUSE_PROTOCOL,
-                   bytes[0] == 0x15 ? "it speaks TLS: the URL must begin with rediss://" : "the reply is not RESP");
-        return len;
-    }
-    if (reply && probe->named) {
-        probe->named = false;
-        freeReplyObject(reply);
-        reply = NULL;
-        redisReaderGetReply(probe->reader, &reply); /* the next one may be there already */
-    }
-    if (reply) {
-        probe_on_reply(probe, reply);
-        freeReplyObject(reply);
+    while (probe->running && probe->reader) {
+        if (redisReaderGetReply(probe->reader, &reply)) {
+            probe_fail(probe, CAUSE_PROTOCOL,
+                       bytes[0] == 0x15 ? "it speaks TLS: the URL must begin with rediss://" : "the reply is not RESP");
+            break;
+        }
+        if (!reply)
+            break;
+        take_reply(probe, reply);
     }
     return len;
 }
