@@ -25,7 +25,7 @@ struct instance *store_find(const struct conf *conf, const struct section *secti
 {
     for (size_t i = 0; i < conf->n_instances; i++) {
         struct instance *instance = &conf->instances[i];
-        if (instance->section == section && (!section->named || strcmp(instance->name, name) == 0)) {
+        if (instance->section == section && (!section->named || (name && strcmp(instance->name, name) == 0))) {
             return instance;
         }
     }

@@ -20,6 +20,16 @@ size_t dispatch_refused(struct client *client, const struct call *call)
     return call->len;
 }
 
+size_t dispatch_unserved(struct client *client, const struct call *call, const char *text, _Atomic uint64_t *outcome)
+{
+    bool guards = call->row->id == CMD_MULTI || call->row->id == CMD_WATCH;
+
+    client_answer_error(client, text, outcome);
+    if (guards && call->available > call->len)
+        client_finish(client, "a transaction could not begin, and its commands are here already");
+    return call->len;
+}
+
 /* The lane of a command that anybody may share; NULL when the command must wait. */
 static struct lane *choose_lane(struct client *client)
 {
@@ -210,12 +220,11 @@ static bool answer_for_backend(struct client *client, const struct call *call, s
     *used = 0;
     if (!client_drained(client))
         return true;
-    *used = call->len;
     if (client->must_be_told) {
         client->must_be_told = false;
-        client_answer_error(client, reply_text_rgstate_dataset, &client->worker->counters.state);
+        *used = dispatch_unserved(client, call, reply_text_rgstate_dataset, &client->worker->counters.state);
     } else {
-        client_answer_error(client, reply_text_rgunavail, &client->worker->counters.unavailable);
+        *used = dispatch_unserved(client, call, reply_text_rgunavail, &client->worker->counters.unavailable);
     }
     return true;
 }

@@ -111,8 +111,7 @@ bool pin_acquire(struct client *client, struct pool *pool, const struct call *ca
         client->has_outcome = false;
         if (client->outcome == POOL_FULL)
             answer = (struct ledger_text){reply_text_rglimit_pins, &client->worker->counters.limited};
-        client_answer_error(client, answer.text, answer.outcome);
-        *consumed = call->len;
+        *consumed = dispatch_unserved(client, call, answer.text, answer.outcome);
         return false;
     }
     client->pin = pool_try_pin(pool, &client->holder);

@@ -212,10 +212,8 @@ void worker_client_gone(struct worker *worker)
 
 /* --- the crew --- */
 
-static bool open_listeners(struct crew *crew)
+static bool open_listeners(struct crew *crew, const struct settings *settings)
 {
-    const struct settings *settings = crew->settings;
-
     for (unsigned i = 0; i < crew->count; i++) {
         struct worker *worker = &crew->workers[i];
         if (settings->unix_socket[0] && i > 0 && !listener_share_unix(worker, &crew->workers[0]))
@@ -234,7 +232,6 @@ static bool open_listeners(struct crew *crew)
 bool crew_init(struct crew *crew, struct settings *settings)
 {
     memset(crew, 0, sizeof(*crew));
-    crew->settings = settings;
     crew->workers = calloc(settings->workers, sizeof(*crew->workers));
     crew->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!crew->workers || crew->done_fd < 0)
@@ -242,7 +239,7 @@ bool crew_init(struct crew *crew, struct settings *settings)
     for (; crew->count < settings->workers; crew->count++)
         if (!worker_init(&crew->workers[crew->count], crew, settings, crew->count))
             return false;
-    return open_listeners(crew);
+    return open_listeners(crew, settings);
 }
 
 static void *run(void *arg)

@@ -29,7 +29,6 @@ enum pool_refusal;
 
 /* All workers of the process: made by main before the threads start. */
 struct crew {
-    const struct settings *settings; /* of the start: what no reload changes */
     struct worker *workers;
     unsigned count;
     atomic_uint clients;             /* open client connections; written by all workers, at accept and close only */

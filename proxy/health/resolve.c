@@ -30,7 +30,7 @@ struct name {
 };
 
 struct resolver {
-    LIST_HEAD(, name) names;
+    LIST_HEAD(name_list, name) names;
     struct evdns_base *dns;
     struct event *tick;
 };
@@ -241,10 +241,14 @@ void resolver_remove(struct resolver *resolver, struct backend *backend)
 
 void resolver_free(struct resolver *resolver)
 {
+    struct name *name, *next;
+
     if (!resolver)
         return;
-    while (!LIST_EMPTY(&resolver->names))
-        forget(resolver, LIST_FIRST(&resolver->names));
+    for (name = LIST_FIRST(&resolver->names); name; name = next) {
+        next = LIST_NEXT(name, link);
+        forget(resolver, name);
+    }
     if (resolver->tick)
         event_free(resolver->tick);
     if (resolver->dns)

@@ -34,7 +34,8 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
     pthread_mutex_lock(&context->lock);
     if (context->session_count == TLS_SESSIONS_KEPT) {
         oldest = context->sessions[0];
-        memmove(context->sessions, context->sessions + 1, sizeof(copy) * (TLS_SESSIONS_KEPT - 1));
+        for (unsigned i = 1; i < TLS_SESSIONS_KEPT; i++)
+            context->sessions[i - 1] = context->sessions[i];
         context->session_count--;
     }
     context->sessions[context->session_count++] = copy;

@@ -266,3 +266,26 @@ def test_a_reload_that_adds_and_removes_backends_loses_nothing(start_redis, star
         assert "http" not in gate.wait_for_log("configuration not reloaded")
         assert client.call("INCR", "k") == 3 and client.call("CLIENT", "ID") == before
     wait_until(lambda: first.call("CLIENT", "LIST").count(b"id=") == 1, what="its connections to be closed")
+
+
+@pytest.mark.parametrize("guard", ["MULTI", "WATCH"])
+@pytest.mark.parametrize("change", ["error_once", "continue"])
+def test_what_came_behind_a_transaction_that_could_not_begin_does_not_run_without_it(pair, guard, change):
+    two = pair(change=change, **{"fallback.when_all_down": "none"})
+    with two.gate.connect() as client, two.gate.connect() as witness:
+        assert client.call("GET", "who") == b"first"
+        two.first.kill()
+        if change == "continue":
+            two.second.pause()
+            wait_until(lambda: status(witness)["backend"] == "none", what="nothing to be usable")
+        else:
+            two.wait_for("second")
+        client.send(encode(*([guard] if guard == "MULTI" else [guard, "k"])) + encode("SET", "k", "v") + encode("EXEC"))
+        two.second.resume()
+        replies = []
+        with pytest.raises((WireError, OSError)):
+            while True:
+                replies.append(client.read_value())
+        assert len(replies) == 1 and str(replies[0]).startswith("RG")
+    two.wait_for("second")
+    assert two.second.call("GET", "k") is None
