@@ -270,6 +270,7 @@ def test_sighup_with_nothing_changed_changes_nothing(respgate, redis_server):
     assert client.call("GET", "k") == b"v"
     after = info(redis_server, "stats")["total_connections_received"]
     assert int(after) == int(before) + 1  # this test's own question
+    assert respgate.connect().call("PING") == "PONG"  # taken under the settings of now
 
 
 @pytest.mark.parametrize("line", ["workers = 5", "unix_socket = {dir}/gate.sock"])
