@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,7 @@ static char *nearest_variable(const char *whole)
     }
     for (size_t i = 0; i < conf_n_sections; i++) {
         const struct section *section = conf_sections[i];
+        assert(section);
         bool unnamed = !section->named || section->shorthand;
         for (size_t j = 0; unnamed && j < section->n_options; j++) {
             char *known = variable(section, "", 0, section->options[j].key);

@@ -5,11 +5,13 @@
 #include "conf/options_rows.h"
 #include "conf/text.h"
 
-const struct section *const conf_sections[] = {
+enum { N_SECTIONS = 7 };
+
+const struct section *const conf_sections[N_SECTIONS] = {
     &listen_section, &user_section, &backend_section, &tls_section, &health_section, &fallback_section, &log_section,
 };
 
-const size_t conf_n_sections = sizeof conf_sections / sizeof *conf_sections;
+const size_t conf_n_sections = N_SECTIONS;
 
 const struct section *section_find(const char *name, size_t len)
 {

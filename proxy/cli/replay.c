@@ -69,9 +69,8 @@ static bool read_log(struct replay *replay, FILE *file)
 {
     char *line = NULL;
     size_t room = 0;
-    ssize_t len;
 
-    while ((len = getline(&line, &room, file)) >= 0) {
+    while (getline(&line, &room, file) >= 0) {
         replay->line++;
         line[strcspn(line, "\n")] = '\0';
         read_line(replay, line);

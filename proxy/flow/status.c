@@ -2,50 +2,30 @@
  * RESPGATE STATUS: which Redis this client is on, since when and why, for whoever has only a Redis client. Lines of
  * key:value, as INFO has them.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "proxy/flow/client.h"
 #include "proxy/health/snapshot.h"
 
-enum { HEAD_ROOM = 1024, VIEW_ROOM = 1280 };
-
-struct text {
-    char *at;
-    size_t len, cap;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
-{
-    va_list args;
-    int n;
-
-    va_start(args, format);
-    n = vsnprintf(text->at + text->len, text->cap - text->len, format, args);
-    va_end(args);
-    if (n > 0)
-        text->len += (size_t)n < text->cap - text->len ? (size_t)n : text->cap - text->len - 1;
-}
-
-static void add_choice(struct text *text, const struct worker *worker, uint64_t now_ms)
+static void add_choice(FILE *out, const struct worker *worker, uint64_t now_ms)
 {
     const struct snapshot *snapshot = worker->snapshot;
     const struct backend *chosen = snapshot->chosen;
 
-    add(text, "backend:%s\r\n", chosen ? chosen->name : "none");
-    add(text, "dataset:%s\r\n", chosen ? chosen->dataset : "none");
-    add(text, "epoch:%llu\r\n", (unsigned long long)snapshot->epoch);
-    add(text, "since_ms:%llu\r\n", (unsigned long long)(snapshot->since_ms ? now_ms - snapshot->since_ms : 0));
-    add(text, "why:%s\r\n", snapshot->n ? route_why_text(snapshot->why) : "nothing was checked yet");
-    add(text, "ready:%s\r\n", snapshot->ready && !worker->draining ? "yes" : "no");
-    add(text, "ready_reason:%s\r\n",
-        worker->draining ? "draining"
-        : snapshot->n    ? snapshot->unready
-                         : "nothing was checked yet");
+    fprintf(out, "backend:%s\r\n", chosen ? chosen->name : "none");
+    fprintf(out, "dataset:%s\r\n", chosen ? chosen->dataset : "none");
+    fprintf(out, "epoch:%llu\r\n", (unsigned long long)snapshot->epoch);
+    fprintf(out, "since_ms:%llu\r\n", (unsigned long long)(snapshot->since_ms ? now_ms - snapshot->since_ms : 0));
+    fprintf(out, "why:%s\r\n", snapshot->n ? route_why_text(snapshot->why) : "nothing was checked yet");
+    fprintf(out, "ready:%s\r\n", snapshot->ready && !worker->draining ? "yes" : "no");
+    fprintf(out, "ready_reason:%s\r\n",
+            worker->draining ? "draining"
+            : snapshot->n    ? snapshot->unready
+                             : "nothing was checked yet");
 }
 
-static void add_view(struct text *text, const struct backend_view *view, uint64_t now_ms)
+static void add_view(FILE *out, const struct backend_view *view, uint64_t now_ms)
 {
     const struct backend *backend = view->backend;
 
@@ -61,16 +41,18 @@ static size_t answer_status(struct client *client, const struct call *call)
     struct worker *worker = client->worker;
     const struct snapshot *snapshot = worker->snapshot;
     uint64_t now_ms = loop_now_ms(&worker->loop);
-    struct text text = {.cap = HEAD_ROOM + snapshot->n * VIEW_ROOM};
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
 
-    text.at = malloc(text.cap);
-    if (!text.at)
+    if (!out)
         return 0;
-    add_choice(&text, worker, now_ms);
+    add_choice(out, worker, now_ms);
     for (unsigned i = 0; i < snapshot->n; i++)
-        add_view(&text, &snapshot->at[i], now_ms);
-    client_answer_text(client, text.at, text.len);
-    free(text.at);
+        add_view(out, &snapshot->at[i], now_ms);
+    fclose(out);
+    client_answer_text(client, text, len);
+    free(text);
     return call->len;
 }
 
