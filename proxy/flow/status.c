@@ -29,11 +29,11 @@ static void add_view(FILE *out, const struct backend_view *view, uint64_t now_ms
 {
     const struct backend *backend = view->backend;
 
-    add(text,
-        "backend_%s:state=%s,cause=%s,held=%s,since_ms=%llu,priority=%u,dataset=%s,metered=%s,url=%s,reason=%s\r\n",
-        backend->name, health_state_name(view->state), health_cause_name(view->cause), view->held ? "yes" : "no",
-        (unsigned long long)(now_ms - view->since_ms), backend->priority, backend->dataset,
-        backend->metered ? "yes" : "no", backend->redacted, view->reason);
+    fprintf(out,
+            "backend_%s:state=%s,cause=%s,held=%s,since_ms=%llu,priority=%u,dataset=%s,metered=%s,url=%s,reason=%s\r\n",
+            backend->name, health_state_name(view->state), health_cause_name(view->cause), view->held ? "yes" : "no",
+            (unsigned long long)(now_ms - view->since_ms), backend->priority, backend->dataset,
+            backend->metered ? "yes" : "no", backend->redacted, view->reason);
 }
 
 static size_t answer_status(struct client *client, const struct call *call)
