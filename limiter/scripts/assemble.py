@@ -1,0 +1,50 @@
+"""Puts the limiter's Lua scripts together, for the build and for the tests, so that both run the same bytes.
+
+One script as it goes to a backend is: the dialect's first line, prelude.lua, the files of parts/ that the script names on
+its line `-- uses: a b`, and the script itself, without comments and indentation, because EVAL inside MULTI carries it all.
+Run as `assemble.py OUTPUT` it writes one line a script for C: SCRIPT(name, "text of the plain dialect").
+The other dialects are their first line and that same text.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+
+# Upstash locks the whole database for a script unless it says that it touches its KEYS only. Redis refuses that flag.
+DIALECTS = {"plain": "", "upstash": "#!lua flags=allow-key-locking\n"}
+
+
+def names():
+    """All scripts, by name."""
+    return sorted(path.stem for path in FOLDER.glob("*.lua") if path.stem != "prelude")
+
+
+def stripped(source):
+    """Code lines only. A comment has a line of its own and no string spans lines, so this needs no Lua parser."""
+    lines = (line.strip() for line in source.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("--"))
+
+
+def assemble(name, dialect="plain"):
+    """The text of one script, as SCRIPT LOAD and EVAL take it."""
+    source = (FOLDER / f"{name}.lua").read_text()
+    uses = re.search(r"^-- uses: (.+)$", source, re.MULTILINE)
+    parts = [(FOLDER / "parts" / f"{part}.lua").read_text() for part in (uses.group(1).split() if uses else [])]
+    return DIALECTS[dialect] + "".join(map(stripped, [(FOLDER / "prelude.lua").read_text(), *parts, source]))
+
+
+def c_string(text):
+    """A C string literal, a source line a line."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return "\n".join(f'    "{line}\\n"' for line in escaped.splitlines())
+
+
+def main(output):
+    """Write the include file of all scripts."""
+    Path(output).write_text("".join(f"SCRIPT({name},\n{c_string(assemble(name))})\n" for name in names()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
