@@ -18,12 +18,6 @@ local ahead, failure = gcra_load(KEYS[1], unit)
 if not ahead then
     return failure
 end
-if KEYS[2] then
-    local kept = idem_recall(KEYS[2])
-    if kept then
-        return kept
-    end
-end
 
 if mode == 'partial' then
     cost = math.min(cost, limit, math.max(1, math.floor((limit * e + delay - ahead) / e)))
@@ -47,6 +41,6 @@ if ahead > limit * e and mode ~= 'refund' then
     reply[4], reply[8] = math.ceil((ahead - limit * e) * unit / 1000000), 8
 end
 if KEYS[2] then
-    idem_keep(KEYS[2], ARGV[8], reply)
+    call('SET', KEYS[2], string.format(IDEM_REPLY, unpack(reply)), 'PX', ARGV[8])
 end
 return reply

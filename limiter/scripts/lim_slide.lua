@@ -14,12 +14,6 @@ local e, current, previous, start = slide_load(KEYS[1], window)
 if not e then
     return current
 end
-if KEYS[2] then
-    local kept = idem_recall(KEYS[2])
-    if kept then
-        return kept
-    end
-end
 
 local retry, reason = -1, 0
 if mode == 'refund' then
@@ -39,6 +33,6 @@ end
 slide_store(KEYS[1], start, current, previous, window)
 local reply = slide_reply(retry, reason, e, current, previous, limit, window, cost)
 if KEYS[2] then
-    idem_keep(KEYS[2], ARGV[6], reply)
+    call('SET', KEYS[2], string.format(IDEM_REPLY, unpack(reply)), 'PX', ARGV[6])
 end
 return reply

@@ -14,25 +14,19 @@ local log, failure = log_load(KEYS[1], window_us)
 if not log then
     return failure
 end
-if KEYS[2] then
-    local kept = idem_recall(KEYS[2])
-    if kept then
-        return kept
-    end
-end
 
 local retry, reason = -1, 0
 if mode == 'refund' then
     local left = math.min(cost, log.used)
     cost = -left
     while left > 0 do
-        local newest = call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
-        local total, its_cost = log_parse(newest[1])
+        local newest = call('ZRANGE', KEYS[1], '-1', '-1')[1]
+        local at_us, total, its_cost = log_parse(newest)
         local back = math.min(left, its_cost)
-        call('ZREM', KEYS[1], newest[1])
+        call('ZREM', KEYS[1], newest)
         if back < its_cost then
-            call('ZADD', KEYS[1], newest[2], string.format('%016d %d', total - back, its_cost - back))
-            call('PEXPIRE', KEYS[1], math.ceil((newest[2] + window_us - now_us) / 1000) + 1)
+            call('ZADD', KEYS[1], string.format('%d', at_us), log_member(at_us, total - back, its_cost - back))
+            call('PEXPIRE', KEYS[1], string.format('%d', math.ceil((at_us + window_us - now_us) / 1000) + 1))
         end
         left = left - back
     end
@@ -47,6 +41,6 @@ elseif mode == 'peek' or reason ~= 0 then
 end
 local reply = log_reply(retry, reason, log, limit, window_us, cost)
 if KEYS[2] and cost ~= 0 then
-    idem_keep(KEYS[2], ARGV[6], reply)
+    call('SET', KEYS[2], string.format(IDEM_REPLY, unpack(reply)), 'PX', ARGV[6])
 end
 return reply

@@ -16,12 +16,6 @@ local count, end_us = window_load(KEYS[1])
 if not count then
     return end_us
 end
-if KEYS[2] then
-    local kept = idem_recall(KEYS[2])
-    if kept then
-        return kept
-    end
-end
 
 if mode == 'partial' then
     cost = math.min(cost, limit, math.max(1, limit - count))
@@ -40,6 +34,6 @@ count = count + cost
 end_us = window_store(KEYS[1], count, end_us, window_us, align)
 local reply = window_reply(retry, reason, count, end_us, limit, cost)
 if KEYS[2] and reason == 0 then
-    idem_keep(KEYS[2], ARGV[7], reply)
+    call('SET', KEYS[2], string.format(IDEM_REPLY, unpack(reply)), 'PX', ARGV[7])
 end
 return reply

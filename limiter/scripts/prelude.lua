@@ -4,6 +4,7 @@
 --            never. Later than that nothing is read or written and the reply is the error EXPIRED.
 --   numbers  are decimal without a leading +, checked by the caller, below 2^53, so that a double holds them exactly.
 --   time     is read here, once: 7.0 does not freeze TIME within a script.
+--            A command gets a number as a string: Redis takes three times as long to print one than string.format.
 -- The first command on a key the client named goes through `try`: what it returns is the backend's own error text.
 local call, try = redis.call, redis.pcall
 local clock = call('TIME')

@@ -53,7 +53,7 @@ local function slide_verdict(e, current, previous, limit, window, cost)
 end
 
 local function slide_store(key, start, current, previous, window)
-    local ttl_ms = start + 2 * window - math.floor(now_us / 1000) + 1
+    local ttl_ms = string.format('%d', start + 2 * window - math.floor(now_us / 1000) + 1)
     call('SET', key, string.format('%d %d %d', start, current, previous), 'PX', ttl_ms)
 end
 

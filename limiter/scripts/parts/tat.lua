@@ -20,5 +20,5 @@ end
 -- the same as a missing key, so late expiry is exact and early expiry would not be.
 local function tat_store(key, s, ns, ahead_s, ahead_ns)
     local ttl_ms = ahead_s * 1000 + math.ceil(ahead_ns / 1000000) + 1
-    call('SET', key, string.format('%d%09d', s, ns), 'PX', ttl_ms)
+    call('SET', key, string.format('%d%09d', s, ns), 'PX', string.format('%d', ttl_ms))
 end

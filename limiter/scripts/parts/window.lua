@@ -39,7 +39,8 @@ local function window_store(key, count, end_us, window_us, align)
             end_us = end_us - now_us % window_us
         end
     end
-    call('SET', key, string.format('%d %d', count, end_us), 'PX', math.ceil((end_us - now_us) / 1000) + 1)
+    local ttl_ms = string.format('%d', math.ceil((end_us - now_us) / 1000) + 1)
+    call('SET', key, string.format('%d %d', count, end_us), 'PX', ttl_ms)
     return end_us
 end
 
