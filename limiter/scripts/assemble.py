@@ -1,7 +1,7 @@
 """Puts the limiter's Lua scripts together, for the build and for the tests, so that both run the same bytes.
 
-One script as it goes to a backend is: the dialect's first line, prelude.lua, the files of parts/ that the script names on
-its line `-- uses: a b`, and the script itself, without comments and indentation, because EVAL inside MULTI carries it all.
+One script as it goes to a backend is: the dialect's first line, prelude.lua, and the script itself, in which each line
+`-- part: name` stands for parts/name.lua. Comments and indentation are left out, because EVAL inside MULTI carries it all.
 Run as `assemble.py OUTPUT` it writes one line a script for C: SCRIPT(name, "text of the plain dialect").
 The other dialects are their first line and that same text.
 """
@@ -22,17 +22,19 @@ def names():
 
 
 def stripped(source):
-    """Code lines only. A comment has a line of its own and no string spans lines, so this needs no Lua parser."""
-    lines = (line.strip() for line in source.splitlines())
-    return "".join(f"{line}\n" for line in lines if line and not line.startswith("--"))
+    """Code lines only, parts put in. A comment has a line of its own and no string spans lines: no Lua parser is needed."""
+    for line in map(str.strip, source.splitlines()):
+        part = re.fullmatch(r"-- part: (\w+)", line)
+        if part:
+            yield from stripped((FOLDER / "parts" / f"{part.group(1)}.lua").read_text())
+        elif line and not line.startswith("--"):
+            yield f"{line}\n"
 
 
 def assemble(name, dialect="plain"):
     """The text of one script, as SCRIPT LOAD and EVAL take it."""
-    source = (FOLDER / f"{name}.lua").read_text()
-    uses = re.search(r"^-- uses: (.+)$", source, re.MULTILINE)
-    parts = [(FOLDER / "parts" / f"{part}.lua").read_text() for part in (uses.group(1).split() if uses else [])]
-    return DIALECTS[dialect] + "".join(map(stripped, [(FOLDER / "prelude.lua").read_text(), *parts, source]))
+    source = (FOLDER / "prelude.lua").read_text() + (FOLDER / f"{name}.lua").read_text()
+    return DIALECTS[dialect] + "".join(stripped(source))
 
 
 def c_string(text):

@@ -1,7 +1,6 @@
 -- CL.THROTTLE key max_burst count period [quantity]: answers as redis-cell does, but ends neither the server nor the limit
 -- above 1000 per second. All 64-bit results of the parameters come from the caller, as seconds and nanoseconds >= 0, so
 -- that no double holds more than 53 bits: x = s * 1e9 + ns, for a negative x as well.
--- uses: tat
 --   KEYS[1]     the TAT (parts/tat.lua)
 --   ARGV[2]     L = max_burst + 1
 --   ARGV[3..4]  dvt = E * L as s, ns; E = trunc(period / count) in ns, at least 1
@@ -10,6 +9,9 @@
 --   ARGV[9]     from how many ns on a rest of retry_after counts as a second: "1", or "1000000" to equal redis-cell
 --   reply       [limited 0|1, L, remaining, retry_after s | -1, reset_after s]; limited writes nothing
 --   errors      -WRONGTYPE, -ERR key does not hold a limiter state, -ERR value is out of range (TAT beyond 64 bits)
+
+-- part: tat
+
 local now_s, now_ns = clock[1] + 0, clock[2] * 1000
 local limit, dvt_s, dvt_ns = ARGV[2] + 0, ARGV[3] + 0, ARGV[4] + 0
 local inc_s, inc_ns = ARGV[5] + 0, ARGV[6] + 0

@@ -1,5 +1,4 @@
 -- LIM.GCRA key limit count period_ms [COST q] [PEEK|PARTIAL] [DELAY ms] [IDEM id], and LIM.REFUND key GCRA ...
--- uses: tat gcra idem
 --   KEYS[1]  the TAT (parts/tat.lua), shared with CL.THROTTLE      KEYS[2]  only with IDEM: companion of key and id
 --   ARGV[2]  take | peek (writes nothing) | partial (takes min(q, what is left), at least 1) | refund (never below empty)
 --   ARGV[3]  limit >= 1, the largest burst
@@ -11,6 +10,11 @@
 --            ms to wait before acting. A partial call is denied only while not even 1 is left; retry_after is for 1.
 --            A refund is allowed, charged = -(what it gave back). charged of a repeated IDEM (reason 10) is the first one's.
 --   errors   -WRONGTYPE, -ERR key does not hold a limiter state
+
+-- part: tat
+-- part: gcra
+-- part: idem
+
 local mode, limit, e, unit = ARGV[2], ARGV[3] + 0, ARGV[4] + 0, ARGV[5] + 0
 local cost, delay = ARGV[6] + 0, ARGV[7] + 0
 

@@ -1,7 +1,6 @@
 -- LIM.MULTI n key1 .. keyn n x (GCRA l c p [COST q] | WINDOW l w [COST q] | SLIDE l w [COST q] | SEM max lease token): all of
 -- them on one reading of the clock, and nothing is written unless every one admits.
--- uses: tat gcra window slide log sem
---   KEYS       one for each limit, all different; after the key of a SEM its M (parts/sem.lua)
+--   KEYS       one for each limit, all different; after the key of a SEM its M (parts/sem_entry.lua)
 --   ARGV[2..]  for each limit five, with the meaning and the bounds they have in the script of that algorithm:
 --                gcra limit e unit cost | window limit window_us align cost | slide limit window_ms - cost
 --                log limit window_us - cost | sem max lease_us token -
@@ -12,6 +11,16 @@
 --              If there are SEMs and all of them are held already by their tokens, this is a repeat of a call that was
 --              admitted: their leases are extended, nothing is charged, and the others answer with reason 10.
 --   errors     -WRONGTYPE, -ERR key does not hold a limiter state; nothing is written
+
+-- part: tat
+-- part: gcra
+-- part: window
+-- part: slide
+-- part: log
+-- part: sem_entry
+-- part: sem
+-- part: sem_admit
+
 local evaluate = {}
 
 -- Each returns retry, reason, a function that writes and one that makes the reply of (retry, reason, charged); or nil and
@@ -81,13 +90,16 @@ end
 
 function evaluate.sem(key, max, lease_us, token, _, meta)
     max, lease_us = max + 0, lease_us + 0
-    local live, failure = sem_live(key)
-    if not live then
-        return nil, failure
+    local live = try('ZCOUNT', key, string.format('%d', now_us + 1), '+inf')
+    if type(live) == 'table' then
+        return nil, live
     end
     local known = call('HMGET', meta, '\0f', '\0t', token)
     local until_us = (known[2] or 0) + 0
-    local held_us = known[3] and sem_end(key, token)
+    local held_us = known[3] and (call('ZSCORE', key, token) or 0) + 0
+    if held_us and held_us <= now_us then
+        held_us = nil
+    end
     local fence, slot, weight = sem_entry(known[3])
     local end_us = math.max(held_us or 0, now_us + lease_us)
     local retry, reason = -1, 0

@@ -1,5 +1,4 @@
 -- LIM.SLIDE key limit window_ms COUNTER [COST q] [PEEK] [IDEM id], and LIM.REFUND key SLIDE ... COUNTER ...
--- uses: slide idem
 --   KEYS[1]  the counters (parts/slide.lua)      KEYS[2]  only with IDEM: companion of key and id
 --   ARGV[2]  take | peek (writes nothing) | refund (from the running window, then the one before, never below 0)
 --   ARGV[3]  limit >= 1      ARGV[4]  window in ms, (limit + 1) * window < 2^53
@@ -8,6 +7,10 @@
 --            denied: retry_after is exact to the millisecond, -2 and reason 3 when cost > limit. Refund and IDEM as in
 --            lim_gcra.lua.
 --   errors   -WRONGTYPE, -ERR key does not hold a limiter state
+
+-- part: slide
+-- part: idem
+
 local mode, limit, window, cost = ARGV[2], ARGV[3] + 0, ARGV[4] + 0, ARGV[5] + 0
 
 local e, current, previous, start = slide_load(KEYS[1], window)

@@ -1,5 +1,4 @@
 -- LIM.SLIDE key limit window_ms LOG [COST q] [PEEK] [IDEM id], and LIM.REFUND key SLIDE ... LOG ...
--- uses: log idem
 --   KEYS[1]  the log (parts/log.lua)      KEYS[2]  only with IDEM: companion of key and id
 --   ARGV[2]  take | peek (writes nothing) | refund (takes the newest costs back, never below 0)
 --   ARGV[3]  limit >= 1, also the largest size of the key      ARGV[4]  window in microseconds
@@ -8,6 +7,10 @@
 --            denied: retry_after is exact, -2 and reason 3 when cost > limit. next_after is when the oldest call leaves
 --            (after a limit was lowered more than one may have to). Refund and IDEM as in lim_gcra.lua.
 --   errors   -WRONGTYPE, -ERR key does not hold a limiter state
+
+-- part: log
+-- part: idem
+
 local mode, limit, window_us, cost = ARGV[2], ARGV[3] + 0, ARGV[4] + 0, ARGV[5] + 0
 
 local log, failure = log_load(KEYS[1], window_us)

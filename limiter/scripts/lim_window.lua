@@ -1,6 +1,5 @@
 -- LIM.WINDOW key limit window_ms [ALIGN FIRST|EPOCH] [COST q] [PEEK|PARTIAL] [COUNTDENIED] [IDEM id], and
 -- LIM.REFUND key WINDOW ...
--- uses: window idem
 --   KEYS[1]  the counter (parts/window.lua)      KEYS[2]  only with IDEM: companion of key and id
 --   ARGV[2]  take | peek (writes nothing) | partial (takes min(q, what is left), at least 1) | refund (never below 0,
 --            nothing when its window is over) | countdenied (what is denied counts too, unless cost > limit)
@@ -10,6 +9,10 @@
 --            denied: retry_after is the exact rest of the window, -2 and reason 3 when cost > limit. With countdenied a
 --            denied call has charged = cost. Refund and IDEM as in lim_gcra.lua.
 --   errors   -WRONGTYPE, -ERR key does not hold a limiter state
+
+-- part: window
+-- part: idem
+
 local mode, limit, window_us, align, cost = ARGV[2], ARGV[3] + 0, ARGV[4] + 0, ARGV[5], ARGV[6] + 0
 
 local count, end_us = window_load(KEYS[1])

@@ -1,9 +1,11 @@
 -- SEM.CHECK key token [fence]; writes nothing
--- uses: sem
---   KEYS     K, M (parts/sem.lua)
+--   KEYS     K, M (parts/sem_entry.lua)
 --   ARGV[2]  token      ARGV[3]  only with a fence: it must be the token's
 --   reply    ms left; 0 when the lease is over, or is another one than the fence's
 --   errors   -WRONGTYPE
+
+-- part: sem_entry
+
 local end_us = try('ZSCORE', KEYS[1], ARGV[2])
 if type(end_us) == 'table' then
     return end_us

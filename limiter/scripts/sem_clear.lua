@@ -1,5 +1,5 @@
 -- SEM.REVOKE key *
---   KEYS     K, M (parts/sem.lua)
+--   KEYS     K, M (parts/sem_entry.lua)
 --   reply    how much weight was live; all of it is free now. Waiters stay, and fences go on from the last one.
 --   errors   -WRONGTYPE
 local live = try('ZCOUNT', KEYS[1], string.format('%d', now_us + 1), '+inf')

@@ -1,5 +1,5 @@
 -- SEM.COUNT key; writes nothing
---   KEYS     K, P, D (parts/sem.lua, parts/queue.lua)
+--   KEYS     K, P, D (parts/sem_entry.lua, parts/queue.lua)
 --   reply    [live, provisional, waiting], each by weight
 --   errors   -WRONGTYPE
 local from, counts = string.format('%d', now_us + 1), {}

@@ -1,9 +1,11 @@
 -- SEM.HOLDERS key [COUNT n]; writes nothing
--- uses: sem
---   KEYS     K, M (parts/sem.lua)
+--   KEYS     K, M (parts/sem_entry.lua)
 --   ARGV[2]  n >= 1, at most 1000
 --   reply    [[token, ms left, fence], ...], the first to expire first; fence 0 for what others put into K
 --   errors   -WRONGTYPE
+
+-- part: sem_entry
+
 local from, skip, count, holders = string.format('%d', now_us + 1), 0, ARGV[2] + 0, {}
 repeat
     local page = try('ZRANGEBYSCORE', KEYS[1], from, '+inf', 'WITHSCORES', 'LIMIT', string.format('%d', skip), '1000')

@@ -1,9 +1,11 @@
 -- SEM.RELEASE key token [token ...] and SEM.REVOKE key token
--- uses: sem
---   KEYS        K, M (parts/sem.lua)
+--   KEYS        K, M (parts/sem_entry.lua)
 --   ARGV[2...]  tokens, at most 1000
 --   reply       the number of tokens whose lease was running; one that had expired is not counted
 --   errors      -WRONGTYPE
+
+-- part: sem_entry
+
 local key, meta, released = KEYS[1], KEYS[2], 0
 for i = 2, #ARGV do
     local token = ARGV[i]

@@ -1,9 +1,12 @@
 -- SEM.RENEW key token lease_ms [fence]
--- uses: sem
---   KEYS     K, M (parts/sem.lua)
+--   KEYS     K, M (parts/sem_entry.lua)
 --   ARGV[2]  token      ARGV[3]  lease in microseconds, >= 1      ARGV[4]  only with a fence: it must be the token's
 --   reply    ms left, of the longer of the old lease and the new; 0 when the lease is lost, which nothing revives
 --   errors   -WRONGTYPE
+
+-- part: sem_entry
+-- part: sem
+
 local key, meta, token, lease_us = KEYS[1], KEYS[2], ARGV[2], ARGV[3] + 0
 local held_us = try('ZSCORE', key, token)
 if type(held_us) == 'table' then

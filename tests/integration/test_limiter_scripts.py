@@ -11,24 +11,26 @@ from limiter_scripts.lab import Lab, assemble
 
 # One call of each script that would write, or read, on the keys that its contract names.
 CALLS = {
-    "cl_throttle": (["k"], Throttle(4, 1, 1).arguments()),
-    "increx": (["k"], ("int", 1, -5, 5, "reject", "px", 1000, "always")),
-    "lim_gcra": (["k", "id"], ("take", 5, 1000, 1, 1, 0, 1000)),
-    "lim_multi": (["k", "s", "s:m"], ("gcra", 5, 1000, 1, 1, "sem", 2, 1000, "t", "-")),
+    "cl_throttle": (["k"], Throttle(4, 1, 100).arguments()),
+    "increx": (["k"], ("int", 1, -5, 5, "reject", "px", 10**5, "always")),
+    "lim_gcra": (["k", "id"], ("take", 5, 10**10, 1, 1, 0, 10**5)),
+    "lim_multi": (["k", "s", "s:m"], ("gcra", 5, 10**10, 1, 1, "sem", 2, 10**8, "t", "-")),
     "lim_reset": (["k"], (1,)),
-    "lim_slide": (["k", "id"], ("take", 5, 1000, 1, 1000)),
-    "lim_slide_log": (["k", "id"], ("take", 5, 1000, 1, 1000)),
-    "lim_window": (["k", "id"], ("take", 5, 1000, "first", 1, 1000)),
-    "sem_acquire": (["k", "m", "q", "d", "p"], (2, 1000, "t", 1, "fifo+slots", 1000)),
+    "lim_slide": (["k", "id"], ("take", 5, 10**5, 1, 10**5)),
+    "lim_slide_log": (["k", "id"], ("take", 5, 10**8, 1, 10**5)),
+    "lim_window": (["k", "id"], ("take", 5, 10**8, "first", 1, 10**5)),
+    "sem_acquire": (["k", "m", "p"], (2, 10**8, "t", 1, "slots")),
+    "sem_acquire_fifo": (["k", "m", "q", "d", "p"], (2, 10**8, "t", 1, "slots", 1000)),
     "sem_check": (["k", "m"], ("t",)),
     "sem_clear": (["k", "m"], ()),
     "sem_count": (["k", "p", "d"], ()),
     "sem_holders": (["k", "m"], (5,)),
     "sem_leave": (["q", "d"], ("t", 1)),
     "sem_release": (["k", "m"], ("t",)),
-    "sem_renew": (["k", "m"], ("t", 1000)),
+    "sem_renew": (["k", "m"], ("t", 10**8)),
 }
-WRITES = ["cl_throttle", "increx", "lim_gcra", "lim_multi", "lim_slide", "lim_slide_log", "lim_window", "sem_acquire"]
+WRITES = ["cl_throttle", "increx", "lim_gcra", "lim_multi", "lim_slide", "lim_slide_log", "lim_window", "sem_acquire",
+          "sem_acquire_fifo"]
 NEWER_THAN_REDIS_5 = r"PXAT|EXAT|KEEPTTL|GETEX|GETDEL|ZMSCORE|PEXPIRETIME|ZRANGESTORE|setresp|LPOS|COPY|'(NX|GT|LT)'"
 
 
@@ -91,7 +93,7 @@ def test_a_late_call_does_nothing_and_says_so(lab, name):
 
 
 def test_a_late_call_keeps_what_a_release_would_remove(lab):
-    lab.run("sem_acquire", ["k", "m"], 2, 10**6, "t", 1, "plain", 0)
+    lab.run("sem_acquire", ["k", "m"], 2, 10**6, "t", 1, "plain")
     before = lab.dump("k", "m")
     for name in ("sem_release", "sem_clear", "lim_reset"):
         keys, args = CALLS[name]
@@ -110,15 +112,15 @@ def test_a_script_that_only_reads_runs_on_a_replica(start_redis, name):
 
 def test_a_replica_gets_effects_not_scripts(start_redis):
     """It would decide anew by its own clock."""
-    primary = start_redis()
+    primary = start_redis(config={"repl-diskless-sync-delay": 0})
     replica = start_redis(config={"replicaof": f"127.0.0.1 {primary.port}"})
     with Lab(primary, virtual=False) as lab:
+        wait_until(lambda: "state=online" in lab.call("INFO", "replication").decode(), what="the replica")
         for name in WRITES:
             keys, args = CALLS[name]
             lab.run(name, [f"{name}:{key}" for key in keys], *args)
         keys = sorted(lab.call("KEYS", "*"))
-        wait_until(lambda: sorted(replica.call("KEYS", "*")) == keys and replica.call("WAIT", 0, 0) is not None,
-                   what="the keys on the replica")
+        wait_until(lambda: sorted(replica.call("KEYS", "*")) == keys, what="the keys on the replica")
         assert len(keys) > len(WRITES) and lab.call("WAIT", 1, 5000) == 1
         assert [replica.call("DUMP", key) for key in keys] == lab.dump(*keys)
         assert all(replica.call("PEXPIRETIME", key) == lab.call("PEXPIRETIME", key) > 0 for key in keys)

@@ -18,7 +18,7 @@ KINDS = {
     "log": (lambda limit, cost, token: ("log", limit, WINDOW_MS * 1000, "-", cost),
             lambda limit, cost, token: ("lim_slide_log", ("take", limit, WINDOW_MS * 1000, cost, 0))),
     "sem": (lambda limit, cost, token: ("sem", limit, 20000000, token, "-"),
-            lambda limit, cost, token: ("sem_acquire", (limit, 20000000, token, 1, "plain", 0))),
+            lambda limit, cost, token: ("sem_acquire", (limit, 20000000, token, 1, "plain"))),
 }
 
 

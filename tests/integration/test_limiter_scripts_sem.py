@@ -8,7 +8,7 @@ import pytest
 from limiter_scripts.lab import Lab, is_error
 
 KEYS = ["k", "k:m"]
-ALL_KEYS = [*KEYS, "k:q", "k:d", "k:p"]
+QUEUE = ["k:q", "k:d"]
 LEASE = 1000
 PATIENCE_US = 300000
 
@@ -22,8 +22,12 @@ def lab(redis_server):
 
 def acquire(lab, token, limit=2, lease=LEASE, weight=1, mode="plain", keys=None):
     """One SEM.ACQUIRE."""
-    keys = keys or (ALL_KEYS[:4] if "fifo" in mode else KEYS)
-    return lab.run("sem_acquire", keys, limit, lease * 1000, token, weight, mode, PATIENCE_US)
+    return lab.run("sem_acquire", keys or KEYS, limit, lease * 1000, token, weight, mode)
+
+
+def queue(lab, token, limit=1, lease=LEASE, weight=1, mode="plain"):
+    """One SEM.ACQUIRE ... FIFO."""
+    return lab.run("sem_acquire_fifo", [*KEYS, *QUEUE], limit, lease * 1000, token, weight, mode, PATIENCE_US)
 
 
 def release(lab, *tokens):
@@ -159,10 +163,10 @@ def test_fences_rise_through_a_lost_backend_and_a_clock_set_back(lab):
 
 def test_reservations_count_as_live(lab):
     lab.call("ZADD", "k:p", lab.now_us + 500000, "conn:1", lab.now_us, "conn:0")
-    assert acquire(lab, "a", keys=ALL_KEYS)[:2] == [1, 2]
-    assert acquire(lab, "b", keys=ALL_KEYS)[:2] == [0, 2] and count(lab) == [1, 1, 0]
+    assert acquire(lab, "a", keys=[*KEYS, "k:p"])[:2] == [1, 2]
+    assert acquire(lab, "b", keys=[*KEYS, "k:p"])[:2] == [0, 2] and count(lab) == [1, 1, 0]
     lab.now_us += 500000
-    assert acquire(lab, "b", keys=ALL_KEYS)[:2] == [1, 2]
+    assert acquire(lab, "b", keys=[*KEYS, "k:p"])[:2] == [1, 2]
 
 
 def test_slots_are_the_lowest_free_and_their_fences_rise(lab):
@@ -184,34 +188,43 @@ def test_slots_are_the_lowest_free_and_their_fences_rise(lab):
 
 
 def test_the_queue_is_first_come_first_served(lab):
-    assert acquire(lab, "a", 1, mode="fifo")[0] == 1
-    queued = [acquire(lab, token, 1, mode="fifo") for token in "bcd"]
+    assert queue(lab, "a")[0] == 1
+    queued = [queue(lab, token, 1) for token in "bcd"]
     assert [reply[8:] for reply in queued] == [[0, 8], [1, 8], [2, 8]] and count(lab) == [1, 0, 3]
     release(lab, "a")
-    assert [acquire(lab, token, 1, mode="fifo")[0] for token in "dcb"] == [0, 0, 1]
+    assert [queue(lab, token, 1)[0] for token in "dcb"] == [0, 0, 1]
     release(lab, "b")
-    assert acquire(lab, "e", 1, mode="fifo")[8:] == [2, 8] and acquire(lab, "c", 1, mode="fifo")[0] == 1
+    assert queue(lab, "e", 1)[8:] == [2, 8] and queue(lab, "c", 1)[0] == 1
 
 
 def test_a_waiter_that_stops_asking_loses_its_ticket(lab):
-    acquire(lab, "a", 1, 10000, mode="fifo")
-    assert [acquire(lab, token, 1, mode="fifo")[8] for token in "bc"] == [0, 1]
+    queue(lab, "a", 1, 10000)
+    assert [queue(lab, token, 1)[8] for token in "bc"] == [0, 1]
     lab.now_us += PATIENCE_US - 1
-    assert acquire(lab, "c", 1, mode="fifo")[8] == 1
+    assert queue(lab, "c", 1)[8] == 1
     lab.now_us += 1
-    assert acquire(lab, "c", 1, mode="fifo")[8] == 0 and acquire(lab, "b", 1, mode="fifo")[8] == 1
-    assert lab.run("sem_leave", ALL_KEYS[2:4], "c", 1) == 1 and lab.run("sem_leave", ALL_KEYS[2:4], "c", 1) == 0
-    assert acquire(lab, "b", 1, mode="fifo")[8] == 0
+    assert queue(lab, "c", 1)[8] == 0 and queue(lab, "b", 1)[8] == 1
+    assert lab.run("sem_leave", QUEUE, "c", 1) == 1 and lab.run("sem_leave", QUEUE, "c", 1) == 0
+    assert queue(lab, "b", 1)[8] == 0
+
+
+def test_the_queue_gives_slots_too_and_knows_reservations(lab):
+    assert [queue(lab, token, 2, mode="slots")[5] for token in "abc"] == [0, 1, -1]
+    lab.call("ZADD", "k:p", lab.now_us + 10**6, "conn:1")
+    release(lab, "a", "b")
+    keys = [*KEYS, *QUEUE, "k:p"]
+    replies = [lab.run("sem_acquire_fifo", keys, 2, LEASE * 1000, token, 1, "slots", PATIENCE_US) for token in "cd"]
+    assert [reply[:2] for reply in replies] == [[1, 2], [0, 2]] and replies[0][5] == 0 and replies[1][8:] == [0, 8]
 
 
 def test_a_heavy_waiter_is_not_overtaken(lab):
-    acquire(lab, "a", 3, 10000, mode="fifo")
-    assert acquire(lab, "heavy", 3, weight=3, mode="fifo")[8:] == [0, 8]
-    assert acquire(lab, "light", 3, mode="fifo")[8:] == [3, 8]
+    queue(lab, "a", 3, 10000)
+    assert queue(lab, "heavy", 3, weight=3)[8:] == [0, 8]
+    assert queue(lab, "light", 3)[8:] == [3, 8]
     release(lab, "a")
-    assert acquire(lab, "light", 3, mode="fifo")[0] == 0
-    assert acquire(lab, "heavy", 3, weight=3, mode="fifo")[:2] == [1, 3]
-    assert acquire(lab, "light", 3, mode="fifo")[8:] == [0, 8] and count(lab) == [3, 0, 1]
+    assert queue(lab, "light", 3)[0] == 0
+    assert queue(lab, "heavy", 3, weight=3)[:2] == [1, 3]
+    assert queue(lab, "light", 3)[8:] == [0, 8] and count(lab) == [3, 0, 1]
 
 
 def test_revoking_all_frees_all(lab):
@@ -231,7 +244,8 @@ def test_who_releases_by_hand_frees_the_slot_and_leaves_no_litter(lab):
 
 
 @pytest.mark.parametrize("script, args", [
-    ("sem_acquire", (1, 1000, "t", 1, "plain")), ("sem_renew", ("t", 1000)), ("sem_release", ("t",)), ("sem_clear", ()),
+    ("sem_acquire", (1, 1000, "t", 1, "plain")),
+    ("sem_renew", ("t", 1000)), ("sem_release", ("t",)), ("sem_clear", ()),
     ("sem_check", ("t",)), ("sem_count", ()), ("sem_holders", (5,))])
 def test_another_type_keeps_its_plain_error(lab, script, args):
     lab.call("SET", "k", "v")
@@ -244,8 +258,8 @@ def test_every_key_dies_by_itself(redis_server):
     """On the real clock: no key without a TTL, none that ends before the lease, through empty, full and renewed."""
     with Lab(redis_server, virtual=False) as lab:
         for lease in (1000, 500, 30000):
-            assert acquire(lab, "a", 1, lease, mode="fifo")[0] == 1
-            assert acquire(lab, "b", 1, lease, mode="fifo")[9] == 8
+            assert queue(lab, "a", 1, lease)[0] == 1
+            assert queue(lab, "b", 1, lease)[9] == 8
             assert renew(lab, "a", lease + 100) > lease
             assert all(lab.call("PTTL", key) > lease for key in KEYS)
             assert all(290 < lab.call("PTTL", key) <= 302 for key in ("k:q", "k:d"))

@@ -1,5 +1,5 @@
 -- The waiters of a fair semaphore, in two companions: Q, a sorted set of tickets in the order they came, and D, of the time
--- until which each waiter is believed to be there. A waiter of weight w has w members in each, as in parts/sem.lua, so that
+-- until which each waiter is believed to be there. A waiter of weight w has w members in each, as in parts/sem_entry.lua, so that
 -- the rank of a ticket is the weight before it. Who does not ask again in time loses its ticket.
 
 local function queue_members(token, weight)

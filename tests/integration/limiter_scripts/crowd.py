@@ -47,7 +47,7 @@ class Worker:
 
     def hold_once(self, token):
         """Ask until granted, hold a moment, release or not."""
-        request = encode(*self.acquire, token, 1, "plain", 0)
+        request = encode(*self.acquire, token, 1, "plain")
         while True:
             sent = time.monotonic()
             if self.rng.random() < 0.05:  # the reply is lost: ask again, by the same token
