@@ -1,9 +1,10 @@
 -- LIM.MULTI n key1 .. keyn n x (GCRA l c p [COST q] | WINDOW l w [COST q] | SLIDE l w [COST q] | SEM max lease token): all of
 -- them on one reading of the clock, and nothing is written unless every one admits.
---   KEYS       one for each limit, all different; after the key of a SEM its M (parts/sem_entry.lua)
+--   KEYS       one for each limit, all different; after the key of a SEM its M and, with reservations, its P
+--              (parts/sem_entry.lua)
 --   ARGV[2..]  for each limit five, with the meaning and the bounds they have in the script of that algorithm:
 --                gcra limit e unit cost | window limit window_us align cost | slide limit window_ms - cost
---                log limit window_us - cost | sem max lease_us token -
+--                log limit window_us - cost | sem max lease_us token -|reserved
 --   reply      [allowed, binding, retry_after_ms, [reply1 .. replyn]]
 --              denied: binding is the index from 0 of the limit that denies the longest (one that never admits first),
 --              retry_after its retry, -2 for never. Allowed: -1 and -1. The inner replies are those of the single commands;
@@ -88,11 +89,15 @@ function evaluate.log(key, limit, window_us, _, cost)
     end
 end
 
-function evaluate.sem(key, max, lease_us, token, _, meta)
+function evaluate.sem(key, max, lease_us, token, _, meta, reserved)
     max, lease_us = max + 0, lease_us + 0
-    local live = try('ZCOUNT', key, string.format('%d', now_us + 1), '+inf')
+    local from_us, provisional = string.format('%d', now_us + 1), 0
+    local live = try('ZCOUNT', key, from_us, '+inf')
     if type(live) == 'table' then
         return nil, live
+    end
+    if reserved then
+        provisional = call('ZCOUNT', reserved, from_us, '+inf')
     end
     local known = call('HMGET', meta, '\0f', '\0t', token)
     local until_us = (known[2] or 0) + 0
@@ -105,8 +110,9 @@ function evaluate.sem(key, max, lease_us, token, _, meta)
     local retry, reason = -1, 0
     if not held_us then
         fence, slot = 0, -1
-        if live >= max then
-            retry, reason = sem_retry(key, nil, live, live + 1 - max), 1
+        local missing = live + provisional + 1 - max
+        if missing > 0 then
+            retry, reason = sem_retry(key, reserved, live, missing), 1
         end
     end
     return retry, reason, function()
@@ -121,7 +127,7 @@ function evaluate.sem(key, max, lease_us, token, _, meta)
     end, function(charged)
         local left_ms = charged > 0 and math.ceil((end_us - now_us) / 1000) or 0
         local granted, its_fence = reason == 0 and 1 or 0, charged > 0 and fence or 0
-        return {granted, live, max, left_ms, its_fence, slot, held_us and 1 or 0, retry, -1, reason}
+        return {granted, live + provisional, max, left_ms, its_fence, slot, held_us and 1 or 0, retry, -1, reason}
     end, held_us and true or false
 end
 
@@ -130,13 +136,14 @@ local sems, held = 0, 0
 for at = 2, #ARGV, 5 do
     local kind, key = ARGV[at], KEYS[next_key]
     local meta = kind == 'sem' and KEYS[next_key + 1]
+    local reserved = meta and ARGV[at + 4] == 'reserved' and KEYS[next_key + 2]
     local retry, reason, write, reply, holds =
-        evaluate[kind](key, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], meta)
+        evaluate[kind](key, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], meta, reserved)
     if not retry then
         return reason
     end
     limits[#limits + 1] = {write = write, reply = reply, sem = meta}
-    next_key = next_key + (meta and 2 or 1)
+    next_key = next_key + 1 + (meta and 1 or 0) + (reserved and 1 or 0)
     sems, held = sems + (meta and 1 or 0), held + (holds and 1 or 0)
     if reason ~= 0 and retry_after ~= -2 and (retry == -2 or retry > retry_after) then
         binding, retry_after = #limits - 1, retry

@@ -135,3 +135,12 @@ def test_an_error_in_one_writes_nothing_in_the_others(lab):
     assert is_error(multi(lab, limits), "WRONGTYPE ") and lab.call("EXISTS", "k0") == 0
     lab.call("SET", "k1", "x", "EX", 100)
     assert multi(lab, limits) == FOREIGN and lab.call("EXISTS", "k0") == 0
+
+
+def test_reservations_of_a_semaphore_count(lab):
+    lab.call("ZADD", "p", lab.now_us + 500000, "conn:1")
+    call = ("lim_multi", ["g", "k", "m", "p"], "gcra", 5, 10**9, 1, 1, "sem", 1, 20000000, "t", "reserved")
+    denied = lab.run(*call)
+    assert denied[:3] == [0, 1, 500] and denied[3][1][:3] == [0, 1, 1] and lab.call("EXISTS", "g", "k", "m") == 0
+    lab.now_us += 500000
+    assert lab.run(*call)[0] == 1

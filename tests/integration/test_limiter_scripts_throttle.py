@@ -185,3 +185,12 @@ def test_a_tat_long_past_is_none(lab, value):
 def test_another_type_keeps_its_plain_error(lab):
     lab.call("RPUSH", "k", "v")
     assert throttle(lab, 4, 1, 1) == lab.call("GET", "k") and is_error(throttle(lab, 4, 1, 1), "WRONGTYPE ")
+
+
+def test_a_tat_beyond_64_bits_is_refused(lab):
+    """redis-cell would wrap; the key must stay one that it can read."""
+    parameters = (8 * 10**9, 10**9, 10**9)
+    lab.call("SET", "k", 9223372034500000000)
+    assert throttle(lab, *parameters)[0] == 0 and lab.call("GET", "k") == b"9223372035500000000"
+    assert throttle(lab, *parameters) == "ERR value is out of range" and lab.call("GET", "k") == b"9223372035500000000"
+    assert throttle(lab, *parameters, -1)[0] == 0

@@ -14,12 +14,13 @@ local function sem_grant(key, meta, token, weight, lease_us, last_fence, until_u
     return fence
 end
 
--- The upper bound in ms after which `weight` of what is live has expired; that of all when it is not that much.
+-- The upper bound in ms after which `weight` of what is live has expired; that of all when it is not that much. Live
+-- members are the last ones of K, so ranks are counted from its end.
 local function sem_retry(key, reserved, live, weight)
     local last_us = now_us
     if live > 0 then
-        local from, skip = string.format('%d', now_us + 1), string.format('%d', math.min(weight, live) - 1)
-        last_us = call('ZRANGEBYSCORE', key, from, '+inf', 'WITHSCORES', 'LIMIT', skip, '1')[2] + 0
+        local rank = string.format('%d', math.max(0, live - weight))
+        last_us = call('ZREVRANGE', key, rank, rank, 'WITHSCORES')[2] + 0
     end
     if weight > live and reserved then
         local last = call('ZREVRANGE', reserved, '0', '0', 'WITHSCORES')

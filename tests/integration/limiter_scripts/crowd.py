@@ -57,7 +57,7 @@ class Worker:
             reply = self.call(request, 10)
             if reply[0]:
                 break
-            time.sleep(self.rng.random() * 0.004)
+            time.sleep(self.rng.random() * 0.012)
         self.note(GRANT_AGAIN if reply[6] else GRANT, time.monotonic(), sent + self.lease_ms / 1000)
         if self.rng.random() < 0.5:
             time.sleep(self.rng.random() * 0.0005)
