@@ -29,3 +29,17 @@ def test_who_keeps_a_lane_without_state_is_taken_along_though_it_never_pauses(pa
         client.send(encode("INCR", "n"))
         assert client.read_value() == b"slow" and client.read_value() == 1
     assert two.second.call("GET", "n") is None and two.first.call("GET", "n") == b"1"
+
+
+def test_who_was_not_told_of_another_data_set_before_the_next_switch_still_is(pair, start_redis):
+    third = start_redis()
+    two = pair(change="error_once", **{"backend.second.dataset": "other", "backend.third.dataset": "other",
+                                       "backend.third.url": third.url(), "backend.third.priority": 30})
+    with two.gate.connect() as client:
+        assert client.call("GET", "who") == b"first"
+        two.first.kill()
+        two.wait_for("second")
+        two.second.kill()
+        two.wait_for("third")
+        assert str(client.call("SET", "k", "v")).startswith("RGSTATE another data set")
+        assert client.call("GET", "k") is None
