@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import ErrorReply, encode, wait_until
+from harness import WireError, encode
 from test_switch import Pair, status
 
 PATIENT = {"health.timeout": "5s", "health.hang_threshold": "5s"}  # a slow script is no reason to leave
@@ -43,3 +43,16 @@ def test_who_was_not_told_of_another_data_set_before_the_next_switch_still_is(pa
         two.wait_for("third")
         assert str(client.call("SET", "k", "v")).startswith("RGSTATE another data set")
         assert client.call("GET", "k") is None
+
+
+def test_a_large_command_is_told_of_another_data_set_as_well(pair):
+    two = pair(change="error_once")
+    with two.gate.connect() as client:
+        assert client.call("GET", "who") == b"first"
+        two.first.kill()
+        two.wait_for("second")
+        with pytest.raises((WireError, OSError)):  # closing may overtake the reply, as much is still on its way
+            reply = client.call("SET", "k", "v" * 200_000)
+            assert str(reply).startswith("RGSTATE another data set")
+            client.read_value()
+    assert two.second.call("EXISTS", "k") == 0
