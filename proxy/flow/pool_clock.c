@@ -78,15 +78,19 @@ static void note_replies(struct pool *pool)
     }
 }
 
-/* A backend that a reload took out is not checked any more: what it still owes is not waited for without end. */
+/*
+ * A backend that a reload took out is not checked any more: what it still owes is not waited for without end. That is
+ * also true of a client's own lane, but only once the client is about to leave it.
+ */
 static void give_up_silent(struct pool *pool, uint64_t now_ms)
 {
     uint64_t timeout_ms = pool->worker->settings->drain_timeout_ms;
+    bool is_left = pool->key.backend != pool->worker->backend;
     struct lane *lane, *next;
 
     for (lane = TAILQ_FIRST(&pool->busy); lane; lane = next) {
         next = TAILQ_NEXT(lane, link);
-        if (lane->role == LANE_DIVERTED && lane_is_silent(lane, now_ms, timeout_ms))
+        if ((lane->role == LANE_DIVERTED || is_left) && lane_is_silent(lane, now_ms, timeout_ms))
             lane_fail(lane, "no reply from a backend that is not in use any more");
     }
 }

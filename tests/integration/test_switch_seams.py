@@ -1,8 +1,10 @@
 """Seams of a switch: what else is going on in a client, a pool or the prober just then."""
 
+import signal
+
 import pytest
 
-from harness import WireError, encode
+from harness import WireError, encode, wait_until
 from test_switch import Pair, status
 
 PATIENT = {"health.timeout": "5s", "health.hang_threshold": "5s"}  # a slow script is no reason to leave
@@ -56,3 +58,48 @@ def test_a_large_command_is_told_of_another_data_set_as_well(pair):
             assert str(reply).startswith("RGSTATE another data set")
             client.read_value()
     assert two.second.call("EXISTS", "k") == 0
+
+
+class Reloadable:
+    """respgate with a configuration file, one data set on all its backends, and checks that take no harm in a pause."""
+
+    def __init__(self, start_respgate, directory, **settings):
+        self.path = directory / "respgate.ini"
+        self.settings = "".join(f"[{key.split('.')[0]}]\n{key.split('.')[1]} = {value}\n"
+                                for key, value in settings.items())
+        self.start = lambda: start_respgate("", env={"RESPGATE_CONFIG": str(self.path)})
+        self.gate = None
+
+    def use(self, *servers, **more):
+        """Have exactly these backends, in this order; `more` goes into each section."""
+        lines = "".join(f"{key} = {value}\n" for key, value in more.items())
+        sections = [f"[backend b{server.port}]\nurl = {server.url()}\npriority = {10 * i}\ndataset = same\n{lines}"
+                    for i, server in enumerate(servers)]
+        self.path.write_text("".join(sections) + "[health]\ninterval = 200ms\nfast_interval = 50ms\ntimeout = 20s\n"
+                             "hang_threshold = 20s\n" + self.settings)
+        if self.gate:
+            self.gate.signal(signal.SIGHUP)
+        else:
+            self.gate = self.start()
+        with self.gate.connect() as connection:
+            wait_until(lambda: status(connection)["backend"] == f"b{servers[0].port}", what="the first of them")
+
+
+@pytest.fixture
+def reloadable(start_respgate, tmp_path):
+    """Factory: reloadable(**{"listen.drain_timeout": "1s"})."""
+    return lambda **settings: Reloadable(start_respgate, tmp_path, **settings)
+
+
+def test_a_backend_that_was_taken_out_and_hangs_does_not_hold_its_last_requests_for_ever(start_redis, reloadable):
+    first, second = start_redis(), start_redis()
+    setup = reloadable(**{"listen.drain_timeout": "1s"})
+    setup.use(first)
+    with setup.gate.connect() as client:
+        assert client.call("SET", "k", "v" * 200_000) == "OK"  # its connection stays there for the next
+        first.pause()
+        client.send(encode("SET", "k", "w" * 200_000))
+        setup.use(second)
+        assert str(client.read_value()).startswith("RGUNKNOWN")
+        assert client.call("SET", "k", "v") == "OK" and second.call("GET", "k") == b"v"
+    first.resume()
