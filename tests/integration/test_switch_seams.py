@@ -103,3 +103,15 @@ def test_a_backend_that_was_taken_out_and_hangs_does_not_hold_its_last_requests_
         assert str(client.read_value()).startswith("RGUNKNOWN")
         assert client.call("SET", "k", "v") == "OK" and second.call("GET", "k") == b"v"
     first.resume()
+
+
+def test_command_timeout_holds_for_what_a_left_backend_still_owes(start_redis, reloadable):
+    first, second = start_redis(), start_redis()
+    setup = reloadable()
+    setup.use(first, command_timeout="700ms")
+    with setup.gate.connect() as client:
+        assert client.call("SET", "k", "v") == "OK"
+        client.send(encode("EVAL", SLOW, 0))
+        setup.use(second, first, command_timeout="700ms")
+        assert str(client.read_value()).startswith("RGUNKNOWN")
+        assert client.call("SET", "k", "w") == "OK" and second.call("GET", "k") == b"w"
