@@ -1,6 +1,9 @@
 """Seams of a switch: what else is going on in a client, a pool or the prober just then."""
 
+import re
 import signal
+import time
+from pathlib import Path
 
 import pytest
 
@@ -115,3 +118,25 @@ def test_command_timeout_holds_for_what_a_left_backend_still_owes(start_redis, r
         setup.use(second, first, command_timeout="700ms")
         assert str(client.read_value()).startswith("RGUNKNOWN")
         assert client.call("SET", "k", "w") == "OK" and second.call("GET", "k") == b"w"
+
+
+def resident_kib(pid):
+    """Memory of a process."""
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))
+
+
+@pytest.mark.figures
+def test_what_was_trusted_before_a_reload_is_let_go(start_respgate, figure):
+    gate = start_respgate("rediss://localhost:1/0")  # the CAs of the system, some hundred KiB
+
+    def reload(times):
+        for _ in range(times):
+            gate.signal(signal.SIGHUP)
+            time.sleep(0.1)  # signals that come too soon become one
+
+    reload(5)
+    before = resident_kib(gate.pid)
+    reload(20)
+    growth = (resident_kib(gate.pid) - before) / 20
+    figure(f"a reload of a TLS backend costs {growth:.0f} KiB for ever (at most 50)")
+    assert growth <= 50
