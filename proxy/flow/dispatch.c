@@ -236,6 +236,8 @@ static size_t dispatch_call(struct client *client, const struct call *call)
     size_t used = 0;
 
     client->last_command = row;
+    if (client->leaving && !client_drained(client))
+        return 0; /* what it asks from now on is for the backend it goes to, also when it has a lane of its own */
     if (row->id == CMD_POST || row->id == CMD_HOST) {
         if (client_drained(client))
             client_close(client, "HTTP request");

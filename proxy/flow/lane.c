@@ -123,7 +123,7 @@ void lane_open(struct lane *lane)
         lane_fail(lane, "backend name is not resolved");
         return;
     }
-    conn_use_tls(&lane->conn, backend_tls(backend));
+    backend_use_tls(backend, &lane->conn);
     const struct sockaddr *address = (const struct sockaddr *)&addresses->at[turn % addresses->count].address;
     if (!conn_connect(&lane->conn, address, addresses->at[turn % addresses->count].len))
         lane_fail(lane, strerror(errno));

@@ -38,10 +38,28 @@ static void expire_requests(struct pool *pool, struct lane *lane, uint64_t now_m
         lane_expire_unsent(lane, now_ms, worker->hopeless ? 0 : worker->settings->queue_timeout_ms);
 }
 
-bool pool_tick(struct pool *pool, uint64_t now_ms)
+/* What was sent on a lane before it was taken out of sharing keeps its deadline, but for what waits behind a client
+ * that reads slowly: that is not the backend's time. True when there is any. */
+static bool expire_diverted(struct pool *pool, uint64_t now_ms)
 {
     struct lane *lane, *next;
     bool again = false;
+
+    for (lane = TAILQ_FIRST(&pool->busy); lane; lane = next) {
+        next = TAILQ_NEXT(lane, link);
+        if (lane->role != LANE_DIVERTED || !request_count(&lane->queue))
+            continue;
+        again = true;
+        if (!lane->conn.paused && !request_oldest(&lane->queue)->begun)
+            expire_requests(pool, lane, now_ms);
+    }
+    return again;
+}
+
+bool pool_tick(struct pool *pool, uint64_t now_ms)
+{
+    struct lane *lane, *next;
+    bool again = expire_diverted(pool, now_ms);
 
     fail_late_openings(&pool->shared, now_ms);
     fail_late_openings(&pool->busy, now_ms);
@@ -78,15 +96,19 @@ static void note_replies(struct pool *pool)
     }
 }
 
-/* A backend that a reload took out is not checked any more: what it still owes is not waited for without end. */
+/*
+ * A backend that a reload took out is not checked any more: what it still owes is not waited for without end. That is
+ * also true of a client's own lane, but only once the client is about to leave it.
+ */
 static void give_up_silent(struct pool *pool, uint64_t now_ms)
 {
     uint64_t timeout_ms = pool->worker->settings->drain_timeout_ms;
+    bool is_left = pool->key.backend != pool->worker->backend;
     struct lane *lane, *next;
 
     for (lane = TAILQ_FIRST(&pool->busy); lane; lane = next) {
         next = TAILQ_NEXT(lane, link);
-        if (lane->role == LANE_DIVERTED && lane_is_silent(lane, now_ms, timeout_ms))
+        if ((lane->role == LANE_DIVERTED || is_left) && lane_is_silent(lane, now_ms, timeout_ms))
             lane_fail(lane, "no reply from a backend that is not in use any more");
     }
 }

@@ -75,7 +75,8 @@ bool switch_client(struct client *client)
         client_finish(client, "the data set in use has changed");
         return false;
     }
-    client->must_be_told = other_data && settings->on_dataset_change == DATASET_ERROR_ONCE;
+    if (other_data && settings->on_dataset_change == DATASET_ERROR_ONCE)
+        client->must_be_told = true; /* the word of an earlier switch may still be due */
     move(client);
     return true;
 }

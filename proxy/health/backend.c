@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "proxy/net/conn.h"
 #include "proxy/net/tls.h"
 
 static struct backend_addresses *unix_address(const char *path)
@@ -59,6 +60,7 @@ struct backend *backend_new(const char *name, const char *url)
     backend->name = strdup(name);
     backend->redacted = strdup(text);
     atomic_init(&backend->refs, 1);
+    pthread_mutex_init(&backend->tls_lock, NULL);
     atomic_init(&backend->hint_fd, -1);
     atomic_init(&backend->addresses, backend->url.is_unix ? unix_address(backend->url.host)
                                                           : numeric_address(backend->url.host, backend->url.port));
@@ -80,22 +82,13 @@ static void free_addresses(struct backend_addresses *addresses)
     }
 }
 
-static void free_trust(struct backend_trust *trust)
-{
-    while (trust) {
-        struct backend_trust *older = trust->older;
-        tls_context_unref(trust->tls);
-        free(trust);
-        trust = older;
-    }
-}
-
 void backend_unref(struct backend *backend)
 {
     if (!backend || atomic_fetch_sub(&backend->refs, 1) > 1)
         return;
     free_addresses(atomic_load(&backend->addresses));
-    free_trust(atomic_load(&backend->trust));
+    tls_context_unref(backend->tls);
+    pthread_mutex_destroy(&backend->tls_lock);
     redis_url_free(&backend->url);
     free(backend->name);
     free(backend->redacted);
@@ -103,25 +96,35 @@ void backend_unref(struct backend *backend)
     free(backend);
 }
 
-bool backend_set_trust(struct backend *backend, struct tls_context *tls)
+void backend_set_tls(struct backend *backend, struct tls_context *tls)
 {
-    struct backend_trust *trust = calloc(1, sizeof(*trust));
+    struct tls_context *before;
 
-    if (!trust) {
-        tls_context_unref(tls);
-        return false;
-    }
-    trust->older = atomic_load(&backend->trust);
-    trust->tls = tls;
-    atomic_store(&backend->trust, trust);
-    return true;
+    pthread_mutex_lock(&backend->tls_lock);
+    before = backend->tls;
+    backend->tls = tls;
+    pthread_mutex_unlock(&backend->tls_lock);
+    tls_context_unref(before);
 }
 
 struct tls_context *backend_tls(struct backend *backend)
 {
-    struct backend_trust *trust = atomic_load(&backend->trust);
+    struct tls_context *tls;
 
-    return trust ? trust->tls : NULL;
+    if (!backend->url.tls)
+        return NULL;
+    pthread_mutex_lock(&backend->tls_lock);
+    tls = backend->tls ? tls_context_ref(backend->tls) : NULL;
+    pthread_mutex_unlock(&backend->tls_lock);
+    return tls;
+}
+
+void backend_use_tls(struct backend *backend, struct conn *conn)
+{
+    struct tls_context *tls = backend_tls(backend);
+
+    conn_use_tls(conn, tls);
+    tls_context_unref(tls);
 }
 
 void backend_set_addresses(struct backend *backend, struct backend_addresses *addresses)

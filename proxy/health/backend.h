@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@
 #include "conf/url.h"
 #include "proxy/health/state.h"
 
+struct conn;
 struct tls_context;
 
 enum { BACKEND_ADDRESSES_MAX = 8 };
@@ -28,12 +30,6 @@ struct backend_addresses {
         struct sockaddr_storage address;
         socklen_t len;
     } at[BACKEND_ADDRESSES_MAX];
-};
-
-/* What to trust, and our own certificate. Immutable once published, kept as addresses are. */
-struct backend_trust {
-    struct backend_trust *older;
-    struct tls_context *tls;
 };
 
 struct backend {
@@ -50,7 +46,8 @@ struct backend {
     uint64_t connect_timeout_ms, command_timeout_ms, idle_timeout_ms;
     uint64_t digest;                               /* over all that was configured: equal means unchanged */
     _Atomic(struct backend_addresses *) addresses; /* written by main's thread; NULL until known */
-    _Atomic(struct backend_trust *) trust;         /* written by main's thread; NULL: plain */
+    pthread_mutex_t tls_lock;                      /* guards tls, for the moment of taking a reference */
+    struct tls_context *tls;                       /* what to trust, and our own certificate; NULL: plain */
     _Atomic(const char *) resolve_error;           /* why the last look-up failed, a constant; NULL: it did not */
     atomic_bool wants_resolve;                     /* set by workers, cleared by main's thread */
     atomic_uint hints;   /* bits of enum health_cause; set by workers, taken by main's thread */
@@ -64,10 +61,12 @@ struct backend *backend_new(const char *name, const char *url);
 struct backend *backend_ref(struct backend *backend);
 void backend_unref(struct backend *backend); /* NULL is fine; any thread */
 
-/* Takes over the caller's reference to `tls`. Main's thread. */
-bool backend_set_trust(struct backend *backend, struct tls_context *tls);
-/* What a new connection shall use; NULL: plain. Any thread; valid as long as the backend is. */
+/* Takes over the caller's reference to `tls`; what was trusted before ends with its last connection. Any thread. */
+void backend_set_tls(struct backend *backend, struct tls_context *tls);
+/* A reference to what a new connection shall use, NULL for a plain one. Any thread. */
 struct tls_context *backend_tls(struct backend *backend);
+/* Has `conn` use it. */
+void backend_use_tls(struct backend *backend, struct conn *conn);
 
 /* Takes over `addresses`. Main's thread. */
 void backend_set_addresses(struct backend *backend, struct backend_addresses *addresses);

@@ -32,11 +32,13 @@ static bool configure_tls(struct backend *backend, const struct conf *conf, char
     read_tls(&settings, backend, conf);
     backend->trust_level = settings.verify;
     tls = tls_context_new(&settings, why, sizeof(why));
-    if (tls && backend_set_trust(backend, tls))
-        return true;
-    snprintf(error, error_len, "%s: backend.%s: %s", conf_origin(conf, "backend", backend->name, "url"), backend->name,
-             tls ? "out of memory" : why);
-    return false;
+    if (!tls) {
+        snprintf(error, error_len, "%s: backend.%s: %s", conf_origin(conf, "backend", backend->name, "url"),
+                 backend->name, why);
+        return false;
+    }
+    backend_set_tls(backend, tls);
+    return true;
 }
 
 /* FNV-1a over the bytes and their number, so that neighbours do not run into each other. */
@@ -118,13 +120,11 @@ struct backend *backend_configure(const struct conf *conf, const char *name, cha
 
 struct backend *backend_unchanged(struct backend *known, struct backend *fresh)
 {
-    struct backend_trust *trust = atomic_load(&fresh->trust);
-
     if (strcmp(known->name, fresh->name) != 0 || known->digest != fresh->digest || known == fresh)
         return fresh;
     atomic_store(&known->priority, atomic_load(&fresh->priority));
-    if (trust)
-        backend_set_trust(known, tls_context_ref(trust->tls));
+    if (fresh->tls) /* the files may say something else by now */
+        backend_set_tls(known, backend_tls(fresh));
     backend_unref(fresh);
     return backend_ref(known);
 }

@@ -219,6 +219,7 @@ static bool has_stalled(struct monitor *monitor)
         probe_reset(monitor->watched[i]->probe);
         monitor->watched[i]->checked_ms = now;
         monitor->watched[i]->again = false;
+        atomic_store(&monitor->watched[i]->backend->hints, 0); /* one that stays set would silence those to come */
         arm(monitor->watched[i]->due, 0);
     }
     settle(monitor, NULL, false, changed);

@@ -188,7 +188,7 @@ static void connect_next(struct probe *probe)
 
     probe->attempts++;
     address = (const struct sockaddr *)&addresses->at[i].address;
-    conn_use_tls(&probe->conn, backend_tls(probe->backend));
+    backend_use_tls(probe->backend, &probe->conn);
     if (!conn_connect(&probe->conn, address, addresses->at[i].len))
         lose(probe, cause_of_connect(strerror(errno)), strerror(errno));
 }

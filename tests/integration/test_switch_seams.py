@@ -1,0 +1,142 @@
+"""Seams of a switch: what else is going on in a client, a pool or the prober just then."""
+
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import WireError, encode, wait_until
+from test_switch import Pair, status
+
+PATIENT = {"health.timeout": "5s", "health.hang_threshold": "5s"}  # a slow script is no reason to leave
+SLOW = ("local t=redis.call('TIME') while true do local n=redis.call('TIME') if "
+        "(n[1]-t[1])*1000000+n[2]-t[2]>1500000 then return 'slow' end end")
+
+
+@pytest.fixture
+def pair(start_redis, start_respgate):
+    """Factory: pair(change="close", **settings)."""
+    return lambda change="continue", **kwargs: Pair(start_redis, start_respgate, change, **kwargs)
+
+
+@pytest.mark.threads
+def test_who_keeps_a_lane_without_state_is_taken_along_though_it_never_pauses(pair):
+    two = pair(**PATIENT)
+    two.first.kill()
+    two.wait_for("second")
+    with two.gate.connect() as client:
+        assert client.call("SET", "k", "v") == "OK" and client.call("WAIT", 0, 0) == 0  # the connection is its own from now on
+        client.send(encode("EVAL", SLOW, 0))
+        two.first.start()
+        two.wait_for("default")
+        client.send(encode("INCR", "n"))
+        assert client.read_value() == b"slow" and client.read_value() == 1
+    assert two.second.call("GET", "n") is None and two.first.call("GET", "n") == b"1"
+
+
+def test_who_was_not_told_of_another_data_set_before_the_next_switch_still_is(pair, start_redis):
+    third = start_redis()
+    two = pair(change="error_once", **{"backend.second.dataset": "other", "backend.third.dataset": "other",
+                                       "backend.third.url": third.url(), "backend.third.priority": 30})
+    with two.gate.connect() as client:
+        assert client.call("GET", "who") == b"first"
+        two.first.kill()
+        two.wait_for("second")
+        two.second.kill()
+        two.wait_for("third")
+        assert str(client.call("SET", "k", "v")).startswith("RGSTATE another data set")
+        assert client.call("GET", "k") is None
+
+
+def test_a_large_command_is_told_of_another_data_set_as_well(pair):
+    two = pair(change="error_once")
+    with two.gate.connect() as client:
+        assert client.call("GET", "who") == b"first"
+        two.first.kill()
+        two.wait_for("second")
+        with pytest.raises((WireError, OSError)):  # closing may overtake the reply, as much is still on its way
+            reply = client.call("SET", "k", "v" * 200_000)
+            assert str(reply).startswith("RGSTATE another data set")
+            client.read_value()
+    assert two.second.call("EXISTS", "k") == 0
+
+
+class Reloadable:
+    """respgate with a configuration file, one data set on all its backends, and checks that take no harm in a pause."""
+
+    def __init__(self, start_respgate, directory, **settings):
+        self.path = directory / "respgate.ini"
+        self.settings = "".join(f"[{key.split('.')[0]}]\n{key.split('.')[1]} = {value}\n"
+                                for key, value in settings.items())
+        self.start = lambda: start_respgate("", env={"RESPGATE_CONFIG": str(self.path)})
+        self.gate = None
+
+    def use(self, *servers, **more):
+        """Have exactly these backends, in this order; `more` goes into each section."""
+        lines = "".join(f"{key} = {value}\n" for key, value in more.items())
+        sections = [f"[backend b{server.port}]\nurl = {server.url()}\npriority = {10 * i}\ndataset = same\n{lines}"
+                    for i, server in enumerate(servers)]
+        self.path.write_text("".join(sections) + "[health]\ninterval = 200ms\nfast_interval = 50ms\ntimeout = 20s\n"
+                             "hang_threshold = 20s\n" + self.settings)
+        if self.gate:
+            self.gate.signal(signal.SIGHUP)
+        else:
+            self.gate = self.start()
+        with self.gate.connect() as connection:
+            wait_until(lambda: status(connection)["backend"] == f"b{servers[0].port}", what="the first of them")
+
+
+@pytest.fixture
+def reloadable(start_respgate, tmp_path):
+    """Factory: reloadable(**{"listen.drain_timeout": "1s"})."""
+    return lambda **settings: Reloadable(start_respgate, tmp_path, **settings)
+
+
+def test_a_backend_that_was_taken_out_and_hangs_does_not_hold_its_last_requests_for_ever(start_redis, reloadable):
+    first, second = start_redis(), start_redis()
+    setup = reloadable(**{"listen.drain_timeout": "1s"})
+    setup.use(first)
+    with setup.gate.connect() as client:
+        assert client.call("SET", "k", "v" * 200_000) == "OK"  # its connection stays there for the next
+        first.pause()
+        client.send(encode("SET", "k", "w" * 200_000))
+        setup.use(second)
+        assert str(client.read_value()).startswith("RGUNKNOWN")
+        assert client.call("SET", "k", "v") == "OK" and second.call("GET", "k") == b"v"
+    first.resume()
+
+
+def test_command_timeout_holds_for_what_a_left_backend_still_owes(start_redis, reloadable):
+    first, second = start_redis(), start_redis()
+    setup = reloadable()
+    setup.use(first, command_timeout="700ms")
+    with setup.gate.connect() as client:
+        assert client.call("SET", "k", "v") == "OK"
+        client.send(encode("EVAL", SLOW, 0))
+        setup.use(second, first, command_timeout="700ms")
+        assert str(client.read_value()).startswith("RGUNKNOWN")
+        assert client.call("SET", "k", "w") == "OK" and second.call("GET", "k") == b"w"
+
+
+def resident_kib(pid):
+    """Memory of a process."""
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))
+
+
+@pytest.mark.figures
+def test_what_was_trusted_before_a_reload_is_let_go(start_respgate, figure):
+    gate = start_respgate("rediss://localhost:1/0")  # the CAs of the system, some hundred KiB
+
+    def reload(times):
+        for _ in range(times):
+            gate.signal(signal.SIGHUP)
+            time.sleep(0.1)  # signals that come too soon become one
+
+    reload(5)
+    before = resident_kib(gate.pid)
+    reload(20)
+    growth = (resident_kib(gate.pid) - before) / 20
+    figure(f"a reload of a TLS backend costs {growth:.0f} KiB for ever (at most 50)")
+    assert growth <= 50
