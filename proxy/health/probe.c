@@ -112,16 +112,6 @@ void probe_finish(struct probe *probe)
     probe->done(probe->arg, &result);
 }
 
-/* A server that quotes what it was sent must not get our password into a log. */
-static void set_text(struct probe *probe, const char *text)
-{
-    const char *password = probe->backend->url.password;
-
-    if (password && password[0] && strstr(text, password))
-        text = "the reply quotes the password";
-    snprintf(probe->result.text, sizeof(probe->result.text), "%s", text);
-}
-
 static bool is_connecting(const struct probe *probe)
 {
     return probe->step == PROBE_TCP || probe->step == PROBE_TLS;
@@ -139,7 +129,7 @@ void probe_fail(struct probe *probe, enum health_cause cause, const char *text)
 {
     probe->result.step = current_step(probe);
     probe->result.cause = cause;
-    set_text(probe, text);
+    snprintf(probe->result.text, sizeof(probe->result.text), "%s", text);
     disconnect(probe);
     probe_finish(probe);
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proxy/health/handshake.h"
 #include "proxy/health/probe.h"
 #include "proxy/net/conn.h"
 
@@ -30,7 +31,7 @@ struct probe {
     size_t received; /* bytes of replies within this check */
     uint32_t timeout_ms;
     int64_t step_began_us;
-    char nonce[17];
+    char nonce[NONCE_ROOM];
     bool named; /* CLIENT SETNAME was sent, its reply is still to come */
     struct probe_result result;
 };

@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "proxy/health/backend.h"
 #include "proxy/health/error_words.h"
+#include "proxy/health/handshake.h"
 #include "proxy/health/probe_parts.h"
 
 static const char dataset_key[] = "respgate:dataset";
@@ -62,11 +62,7 @@ static void send_name(struct probe *probe)
 
 static void send_ping(struct probe *probe)
 {
-    uint64_t random = 0;
-    ssize_t n = getrandom(&random, sizeof(random), 0);
-
-    (void)n; /* it only has to differ from what a stale reply would carry */
-    snprintf(probe->nonce, sizeof(probe->nonce), "%016llx", (unsigned long long)random);
+    handshake_nonce(probe->nonce);
     send_command(probe, 2, (const char *[]){"PING", probe->nonce});
 }
 
@@ -127,11 +123,7 @@ static void fail_with_reply(struct probe *probe, enum health_cause cause, const 
 {
     char text[256];
 
-    snprintf(text, sizeof(text), "%s", reply->str ? reply->str : "");
-    /* A server that does not know a command quotes its arguments. */
-    char *quoted = strstr(text, ", with args");
-    if (quoted)
-        *quoted = 0;
+    handshake_refusal(text, sizeof(text), reply->str, (size_t)reply->len, probe->backend->url.password);
     probe_fail(probe, cause, text);
 }
 
