@@ -62,8 +62,9 @@ struct backend *backend_new(const char *name, const char *url)
     atomic_init(&backend->refs, 1);
     pthread_mutex_init(&backend->tls_lock, NULL);
     atomic_init(&backend->hint_fd, -1);
-    atomic_init(&backend->addresses, backend->url.is_unix ? unix_address(backend->url.host)
-                                                          : numeric_address(backend->url.host, backend->url.port));
+    backend->known =
+        backend->url.is_unix ? unix_address(backend->url.host) : numeric_address(backend->url.host, backend->url.port);
+    atomic_init(&backend->addresses, backend->known);
     return backend;
 }
 
@@ -86,7 +87,7 @@ void backend_unref(struct backend *backend)
 {
     if (!backend || atomic_fetch_sub(&backend->refs, 1) > 1)
         return;
-    free_addresses(atomic_load(&backend->addresses));
+    free_addresses(backend->known);
     tls_context_unref(backend->tls);
     pthread_mutex_destroy(&backend->tls_lock);
     redis_url_free(&backend->url);
@@ -127,10 +128,47 @@ void backend_use_tls(struct backend *backend, struct conn *conn)
     tls_context_unref(tls);
 }
 
-void backend_set_addresses(struct backend *backend, struct backend_addresses *addresses)
+static bool has_address(const struct backend_addresses *addresses, size_t of, const struct backend_addresses *in)
 {
-    addresses->older = atomic_load(&backend->addresses);
-    atomic_store(&backend->addresses, addresses);
+    for (size_t i = 0; i < in->count; i++)
+        if (in->at[i].len == addresses->at[of].len &&
+            !memcmp(&in->at[i].address, &addresses->at[of].address, in->at[i].len))
+            return true;
+    return false;
+}
+
+/* In any order: many name servers rotate them. */
+static bool same_addresses(const struct backend_addresses *a, const struct backend_addresses *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (!has_address(a, i, b))
+            return false;
+    return true;
+}
+
+static struct backend_addresses *find_addresses(const struct backend *backend, const struct backend_addresses *like)
+{
+    struct backend_addresses *known = backend->known;
+
+    while (known && !same_addresses(like, known))
+        known = known->older;
+    return known;
+}
+
+bool backend_set_addresses(struct backend *backend, struct backend_addresses *addresses)
+{
+    struct backend_addresses *before = atomic_load(&backend->addresses), *known = find_addresses(backend, addresses);
+
+    if (known) {
+        free(addresses);
+    } else {
+        addresses->older = backend->known;
+        backend->known = known = addresses;
+    }
+    atomic_store(&backend->addresses, known);
+    return known != before;
 }
 
 void backend_ask_resolve(struct backend *backend)

@@ -22,7 +22,10 @@ struct tls_context;
 
 enum { BACKEND_ADDRESSES_MAX = 8 };
 
-/* Immutable once published; kept until the backend is freed, because another thread may still read it. */
+/*
+ * Immutable once published; kept until the backend is freed, because another thread may still read it. A set that comes
+ * back, as where a name server rotates, is published again and not kept twice.
+ */
 struct backend_addresses {
     struct backend_addresses *older;
     size_t count;
@@ -45,7 +48,8 @@ struct backend {
     unsigned connections, max_connections; /* per worker */
     uint64_t connect_timeout_ms, command_timeout_ms, idle_timeout_ms;
     uint64_t digest;                               /* over all that was configured: equal means unchanged */
-    _Atomic(struct backend_addresses *) addresses; /* written by main's thread; NULL until known */
+    struct backend_addresses *known;               /* every set that was published; main's thread only */
+    _Atomic(struct backend_addresses *) addresses; /* one of them, written by main's thread; NULL until known */
     pthread_mutex_t tls_lock;                      /* guards tls, for the moment of taking a reference */
     struct tls_context *tls;                       /* what to trust, and our own certificate; NULL: plain */
     _Atomic(const char *) resolve_error;           /* why the last look-up failed, a constant; NULL: it did not */
@@ -68,8 +72,8 @@ struct tls_context *backend_tls(struct backend *backend);
 /* Has `conn` use it. */
 void backend_use_tls(struct backend *backend, struct conn *conn);
 
-/* Takes over `addresses`. Main's thread. */
-void backend_set_addresses(struct backend *backend, struct backend_addresses *addresses);
+/* Takes over `addresses`. False when they are those in use. Main's thread. */
+bool backend_set_addresses(struct backend *backend, struct backend_addresses *addresses);
 
 /* Asks for new addresses, from any thread. */
 void backend_ask_resolve(struct backend *backend);

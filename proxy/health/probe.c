@@ -45,6 +45,7 @@ static struct probe *probe_of(struct conn *conn)
 /* --- life --- */
 
 static void on_limit(evutil_socket_t fd, short what, void *arg);
+static void on_attempt(evutil_socket_t fd, short what, void *arg);
 static void on_name_wait(evutil_socket_t fd, short what, void *arg);
 
 struct probe *probe_new(struct loop *loop, struct backend *backend, probe_done *done, void *arg)
@@ -59,8 +60,9 @@ struct probe *probe_new(struct loop *loop, struct backend *backend, probe_done *
     probe->done = done;
     probe->arg = arg;
     probe->limit = event_new(loop->base, -1, 0, on_limit, probe);
+    probe->attempt = event_new(loop->base, -1, 0, on_attempt, probe);
     probe->name_wait = event_new(loop->base, -1, 0, on_name_wait, probe);
-    if (probe->limit && probe->name_wait)
+    if (probe->limit && probe->attempt && probe->name_wait)
         return probe;
     probe_free(probe);
     return NULL;
@@ -68,7 +70,8 @@ struct probe *probe_new(struct loop *loop, struct backend *backend, probe_done *
 
 static void disconnect(struct probe *probe)
 {
-    probe->named = false;
+    probe->named = probe->selecting = false;
+    event_del(probe->attempt);
     conn_close(&probe->conn);
     if (probe->reader)
         redisReaderFree(probe->reader);
@@ -87,9 +90,12 @@ void probe_free(struct probe *probe)
 {
     if (!probe)
         return;
-    disconnect(probe);
+    if (probe->attempt)
+        disconnect(probe);
     if (probe->limit)
         event_free(probe->limit);
+    if (probe->attempt)
+        event_free(probe->attempt);
     if (probe->name_wait)
         event_free(probe->name_wait);
     free(probe);
@@ -112,6 +118,15 @@ void probe_finish(struct probe *probe)
     probe->done(probe->arg, &result);
 }
 
+/* What a backend says of itself must not command a terminal. */
+static void set_text(struct probe *probe, const char *text)
+{
+    snprintf(probe->result.text, sizeof(probe->result.text), "%s", text);
+    for (char *c = probe->result.text; *c; c++)
+        if (*c < 0x20 || *c > 0x7e)
+            *c = '?';
+}
+
 static bool is_connecting(const struct probe *probe)
 {
     return probe->step == PROBE_TCP || probe->step == PROBE_TLS;
@@ -129,7 +144,7 @@ void probe_fail(struct probe *probe, enum health_cause cause, const char *text)
 {
     probe->result.step = current_step(probe);
     probe->result.cause = cause;
-    snprintf(probe->result.text, sizeof(probe->result.text), "%s", text);
+    set_text(probe, text);
     disconnect(probe);
     probe_finish(probe);
 }
@@ -137,11 +152,13 @@ void probe_fail(struct probe *probe, enum health_cause cause, const char *text)
 static void on_limit(evutil_socket_t fd, short what, void *arg)
 {
     struct probe *probe = arg;
-    char text[128];
+    enum probe_step step = current_step(probe);
+    char text[160];
 
     (void)fd, (void)what;
-    snprintf(text, sizeof(text), "no answer at %s within %u ms", probe_step_name(current_step(probe)),
-             probe->timeout_ms);
+    /* A server without TLS waits for the end of a line, which a greeting of TLS may never have. */
+    snprintf(text, sizeof(text), "no answer at %s within %u ms%s", probe_step_name(step), probe->timeout_ms,
+             step == PROBE_TLS ? "; if the backend does not speak TLS, the URL must begin with redis://" : "");
     probe_fail(probe, probe->step == PROBE_DNS ? CAUSE_DNS : CAUSE_TIMEOUT, text);
 }
 
@@ -170,6 +187,25 @@ static void lose(struct probe *probe, enum health_cause cause, const char *reaso
     connect_next(probe);
 }
 
+static void on_attempt(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    lose(arg, CAUSE_TIMEOUT, "no answer");
+}
+
+/* An address that never answers must leave time for those behind it; the last one has all that is left. */
+static void limit_attempt(struct probe *probe, size_t count)
+{
+    int64_t left_us = (int64_t)probe->timeout_ms * 1000 - (probe_now_us() - probe->began_us);
+    struct timeval in;
+
+    if (probe->attempts >= count || left_us <= 0)
+        return;
+    left_us /= (int64_t)(count - probe->attempts + 1);
+    in = (struct timeval){.tv_sec = left_us / 1000000, .tv_usec = left_us % 1000000};
+    event_add(probe->attempt, &in);
+}
+
 static void connect_next(struct probe *probe)
 {
     const struct backend_addresses *addresses = atomic_load(&probe->backend->addresses);
@@ -179,17 +215,43 @@ static void connect_next(struct probe *probe)
     probe->attempts++;
     address = (const struct sockaddr *)&addresses->at[i].address;
     backend_use_tls(probe->backend, &probe->conn);
+    limit_attempt(probe, addresses->count);
     if (!conn_connect(&probe->conn, address, addresses->at[i].len))
         lose(probe, cause_of_connect(strerror(errno)), strerror(errno));
+}
+
+/*
+ * No question of ours has an array for an answer. hiredis would allocate what the header announces, and touch all of it
+ * when it lets go.
+ */
+#if HIREDIS_MAJOR >= 1
+static void *refuse_array(const redisReadTask *task, size_t elements)
+#else
+static void *refuse_array(const redisReadTask *task, int elements)
+#endif
+{
+    (void)task, (void)elements;
+    return NULL;
+}
+
+static bool make_reader(struct probe *probe)
+{
+    probe->reader = redisReaderCreate();
+    if (!probe->reader)
+        return false;
+    probe->functions = *probe->reader->fn;
+    probe->functions.createArray = refuse_array;
+    probe->reader->fn = &probe->functions;
+    return true;
 }
 
 static void on_connected(struct conn *conn)
 {
     struct probe *probe = probe_of(conn);
 
+    event_del(probe->attempt);
     probe->address--; /* it was good: the next connection takes it again */
-    probe->reader = redisReaderCreate();
-    if (!probe->reader) {
+    if (!make_reader(probe)) {
         probe_fail(probe, CAUSE_CONNECT, "out of memory");
         return;
     }
@@ -314,6 +376,7 @@ void probe_start(struct probe *probe, uint32_t timeout_ms)
     assert(!probe->running);
     probe->running = true;
     probe->timeout_ms = timeout_ms;
+    probe->began_us = probe_now_us();
     probe->attempts = probe->received = 0;
     probe->result = (struct probe_result){.cause = CAUSE_NONE};
     for (unsigned i = 0; i < PROBE_STEPS; i++)

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,8 +14,6 @@
 #include "proxy/net/conn.h"
 
 struct event;
-struct redisReader;
-struct redisReply;
 
 struct probe {
     struct conn conn;
@@ -23,16 +22,19 @@ struct probe {
     probe_done *done;
     void *arg;
     struct redisReader *reader;
-    struct event *limit, *name_wait;
+    redisReplyObjectFunctions functions; /* the reader's own, but for arrays */
+    struct event *limit, *attempt, *name_wait;
     bool running;
     enum probe_step step;
     size_t address;  /* which of the backend's the next attempt takes */
     size_t attempts; /* addresses tried within this check */
     size_t received; /* bytes of replies within this check */
     uint32_t timeout_ms;
+    int64_t began_us;
     int64_t step_began_us;
     char nonce[NONCE_ROOM];
-    bool named; /* CLIENT SETNAME was sent, its reply is still to come */
+    bool named;     /* CLIENT SETNAME was sent, its reply is still to come */
+    bool selecting; /* SELECT was sent, its reply is still to come */
     struct probe_result result;
 };
 
@@ -50,6 +52,7 @@ void probe_finish(struct probe *probe);
 
 /* --- probe_steps.c --- */
 
+int64_t probe_now_us(void);
 void probe_begin_step(struct probe *probe, enum probe_step step);
 void probe_end_step(struct probe *probe);
 /* Begins a step and asks its question. */

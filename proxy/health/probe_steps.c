@@ -12,7 +12,7 @@
 
 static const char dataset_key[] = "respgate:dataset";
 
-static int64_t now_us(void)
+int64_t probe_now_us(void)
 {
     struct timespec now;
 
@@ -23,12 +23,12 @@ static int64_t now_us(void)
 void probe_begin_step(struct probe *probe, enum probe_step step)
 {
     probe->step = step;
-    probe->step_began_us = now_us();
+    probe->step_began_us = probe_now_us();
 }
 
 void probe_end_step(struct probe *probe)
 {
-    probe->result.step_us[probe->step] = now_us() - probe->step_began_us;
+    probe->result.step_us[probe->step] = probe_now_us() - probe->step_began_us;
 }
 
 static void send_command(struct probe *probe, int argc, const char **argv)
@@ -53,7 +53,10 @@ static void send_auth(struct probe *probe)
         send_command(probe, 2, (const char *[]){"AUTH", url->password});
 }
 
-/* Operators shall know the connection when they see it. Whatever the answer is, it says nothing of the backend. */
+/*
+ * Operators shall know the connection when they see it. Whatever the answer is, it says nothing of the backend, because
+ * PING has passed: before that, the first reply may be the refusal of the connection itself (max clients).
+ */
 static void send_name(struct probe *probe)
 {
     probe->named = true;
@@ -66,6 +69,26 @@ static void send_ping(struct probe *probe)
     send_command(probe, 2, (const char *[]){"PING", probe->nonce});
 }
 
+static bool needs_select(const struct probe *probe)
+{
+    return probe_is_new(probe) && probe->backend->url.db;
+}
+
+/* Each GET costs where commands do. */
+static bool needs_label(const struct probe *probe)
+{
+    return probe->backend->labelled && !probe->backend->metered;
+}
+
+static void send_select(struct probe *probe)
+{
+    char db[16];
+
+    snprintf(db, sizeof(db), "%u", probe->backend->url.db);
+    probe->selecting = true;
+    send_command(probe, 2, (const char *[]){"SELECT", db});
+}
+
 void probe_start_step(struct probe *probe, enum probe_step step)
 {
     probe_begin_step(probe, step);
@@ -74,15 +97,18 @@ void probe_start_step(struct probe *probe, enum probe_step step)
         send_auth(probe);
         return;
     case PROBE_PING:
-        if (probe_is_new(probe) && !probe->backend->metered)
-            send_name(probe);
         send_ping(probe);
         return;
     case PROBE_ROLE: /* not ROLE, which costs money or is missing where INFO is free */
+        if (probe_is_new(probe) && !probe->backend->metered)
+            send_name(probe);
         send_command(probe, 2, (const char *[]){"INFO", "replication"});
         return;
     case PROBE_DATASET:
-        send_command(probe, 2, (const char *[]){"GET", dataset_key});
+        if (needs_select(probe))
+            send_select(probe);
+        else
+            send_command(probe, 2, (const char *[]){"GET", dataset_key});
         return;
     default:
         return;
@@ -95,8 +121,8 @@ static bool is_needed(const struct probe *probe, enum probe_step step)
         return false; /* part of connecting */
     if (step == PROBE_AUTH)
         return probe->backend->url.password;
-    if (step == PROBE_DATASET) /* each GET costs where commands do */
-        return probe->backend->labelled && !probe->backend->metered;
+    if (step == PROBE_DATASET)
+        return needs_select(probe) || needs_label(probe);
     return step < PROBE_STEPS;
 }
 
@@ -136,12 +162,30 @@ static enum health_cause cause_of(const redisReply *reply)
     return error_words((const uint8_t *)line, n < (int)sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
+/* An error about something else than what was asked: ends the check with it. */
+static bool fails_anyway(struct probe *probe, const redisReply *reply)
+{
+    enum health_cause cause = reply->type == REDIS_REPLY_ERROR ? cause_of(reply) : CAUSE_NONE;
+
+    if (cause == CAUSE_NONE || cause == CAUSE_AUTH) /* who may not ask does not know */
+        return false;
+    fail_with_reply(probe, cause, reply);
+    return true;
+}
+
+static bool is_text(const redisReply *reply, const char *text)
+{
+    size_t len = strlen(text);
+
+    return reply->type == REDIS_REPLY_STRING && (size_t)reply->len == len && !memcmp(reply->str, text, len);
+}
+
 static void on_ping_reply(struct probe *probe, const redisReply *reply)
 {
     static const char *const harmless[] = {"MISCONF", "OOM", "NOREPLICAS", "NOPERM"};
     enum health_cause cause;
 
-    if (reply->type == REDIS_REPLY_STRING && !strcmp(reply->str, probe->nonce)) {
+    if (is_text(reply, probe->nonce)) {
         probe_go_on(probe);
         return;
     }
@@ -180,6 +224,8 @@ static void on_role_reply(struct probe *probe, const redisReply *reply)
 {
     char host[128], port[16], text[192];
 
+    if (fails_anyway(probe, reply))
+        return;
     if (reply->type == REDIS_REPLY_STRING)
         info_value(reply->str, "role:", probe->result.role, sizeof(probe->result.role));
     if (strcmp(probe->result.role, "slave") != 0) { /* an error too: who may not ask does not know the role */
@@ -196,13 +242,34 @@ static void on_dataset_reply(struct probe *probe, const redisReply *reply)
 {
     char text[256];
 
-    if (reply->type != REDIS_REPLY_STRING || !strcmp(reply->str, probe->backend->dataset)) {
+    if (fails_anyway(probe, reply))
+        return;
+    if (reply->type == REDIS_REPLY_ERROR && !strncmp(reply->str, "WRONGTYPE", 9)) {
+        snprintf(text, sizeof(text), "its key %s is no string", dataset_key);
+        probe_fail(probe, CAUSE_DATASET, text);
+        return;
+    }
+    if (reply->type != REDIS_REPLY_STRING || is_text(reply, probe->backend->dataset)) {
         probe_go_on(probe);
         return;
     }
     snprintf(text, sizeof(text), "its key %s says '%.64s', the configuration says '%.64s'", dataset_key, reply->str,
              probe->backend->dataset);
     probe_fail(probe, CAUSE_DATASET, text);
+}
+
+/* Without its database a backend serves nobody. */
+static void on_select_reply(struct probe *probe, const redisReply *reply)
+{
+    probe->selecting = false;
+    if (reply->type == REDIS_REPLY_ERROR) {
+        enum health_cause cause = cause_of(reply);
+        fail_with_reply(probe, cause == CAUSE_NONE ? CAUSE_DATASET : cause, reply);
+    } else if (needs_label(probe)) {
+        send_command(probe, 2, (const char *[]){"GET", dataset_key});
+    } else {
+        probe_go_on(probe);
+    }
 }
 
 void probe_on_reply(struct probe *probe, const redisReply *reply)
@@ -223,7 +290,10 @@ void probe_on_reply(struct probe *probe, const redisReply *reply)
         on_role_reply(probe, reply);
         return;
     case PROBE_DATASET:
-        on_dataset_reply(probe, reply);
+        if (probe->selecting)
+            on_select_reply(probe, reply);
+        else
+            on_dataset_reply(probe, reply);
         return;
     default:
         return;

@@ -14,6 +14,8 @@
 
 enum { TICK_MS = 100, TTL_MIN_S = 1, TTL_MAX_S = 30 };
 
+static const char hosts_file[] = "/etc/hosts";
+
 /*
  * One name. It outlives its backend while questions about it are under way.
  *
@@ -48,26 +50,6 @@ static struct backend_addresses *copy_addresses(const struct evutil_addrinfo *fo
     return addresses;
 }
 
-static bool has_address(const struct backend_addresses *addresses, size_t of, const struct backend_addresses *in)
-{
-    for (size_t i = 0; i < in->count; i++)
-        if (in->at[i].len == addresses->at[of].len &&
-            !memcmp(&in->at[i].address, &addresses->at[of].address, in->at[i].len))
-            return true;
-    return false;
-}
-
-/* In any order: many name servers rotate them. */
-static bool same_addresses(const struct backend_addresses *a, const struct backend_addresses *b)
-{
-    if (!b || a->count != b->count)
-        return false;
-    for (size_t i = 0; i < a->count; i++)
-        if (!has_address(a, i, b))
-            return false;
-    return true;
-}
-
 /* One line for each new reason, not for each attempt. */
 static void note_error(struct backend *backend, const char *reason)
 {
@@ -80,16 +62,15 @@ static void note_error(struct backend *backend, const char *reason)
 
 static void take_addresses(struct backend *backend, const struct evutil_addrinfo *found)
 {
-    struct backend_addresses *addresses = copy_addresses(found), *known = atomic_load(&backend->addresses);
+    struct backend_addresses *addresses = copy_addresses(found);
+    size_t count = addresses ? addresses->count : 0;
 
     note_error(backend, NULL);
-    if (!addresses || !addresses->count || same_addresses(addresses, known)) {
+    if (!count)
         free(addresses);
-        return;
-    }
-    log_write(LOG_INFO, "backend name resolved", LOG_TEXT("backend", backend->name),
-              LOG_TEXT("host", backend->url.host), LOG_NUM("addresses", addresses->count));
-    backend_set_addresses(backend, addresses);
+    else if (backend_set_addresses(backend, addresses))
+        log_write(LOG_INFO, "backend name resolved", LOG_TEXT("backend", backend->name),
+                  LOG_TEXT("host", backend->url.host), LOG_NUM("addresses", count));
 }
 
 static void answered(struct name *name)
@@ -140,11 +121,15 @@ static void ask(struct resolver *resolver, struct name *name)
     name->asking = 2;
     name->ttl_s = TTL_MAX_S;
     snprintf(service, sizeof(service), "%u", name->backend->url.port);
-    name->ttl = evdns_base_resolve_ipv4(resolver->dns, name->backend->url.host, 0, on_ttl, name);
-    if (!name->ttl) /* no name server: the hosts file must do */
-        name->asking--;
-    /* An answer from the hosts file comes within the call. */
+    /* The file may have been edited, and libevent reads it only when told to. */
+    evdns_base_clear_host_addresses(resolver->dns);
+    evdns_base_load_hosts(resolver->dns, hosts_file);
     name->addresses = evdns_getaddrinfo(resolver->dns, name->backend->url.host, service, &hints, on_addresses, name);
+    /* An answer from the hosts file came within the call, and holds as long as it may. */
+    if (name->addresses)
+        name->ttl = evdns_base_resolve_ipv4(resolver->dns, name->backend->url.host, 0, on_ttl, name);
+    if (!name->ttl)
+        name->asking--;
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -174,8 +159,11 @@ struct resolver *resolver_new(struct event_base *base)
         return NULL;
     LIST_INIT(&resolver->names);
     resolver->dns = evdns_base_new(base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-    if (!resolver->dns)
-        resolver->dns = evdns_base_new(base, 0); /* no resolv.conf: the hosts file must do */
+    if (!resolver->dns) { /* no resolv.conf, or none that names a server: then it is this one, says resolv.conf(5) */
+        resolver->dns = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+        if (resolver->dns)
+            evdns_base_nameserver_ip_add(resolver->dns, "127.0.0.1");
+    }
     resolver->tick = event_new(base, -1, EV_PERSIST, on_tick, resolver);
     if (!resolver->dns || !resolver->tick) {
         resolver_free(resolver);
@@ -183,7 +171,8 @@ struct resolver *resolver_new(struct event_base *base)
     }
     /* Container resolvers answer in lower case, which libevent's case game takes for a forged answer. */
     evdns_base_set_option(resolver->dns, "randomize-case:", "0");
-    evdns_base_load_hosts(resolver->dns, "/etc/hosts");
+    /* How long addresses of one family wait for those of the other: some servers drop questions for AAAA. */
+    evdns_base_set_option(resolver->dns, "getaddrinfo-allow-skew:", "0.2");
     return resolver;
 }
 

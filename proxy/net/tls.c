@@ -81,6 +81,8 @@ bool tls_start(struct tls *tls, int fd)
 
 /* --- what went wrong --- */
 
+static const char reason_plain_text[] = "backend speaks plain text, not TLS";
+
 static void break_off(struct tls *tls, int error, const char *reason)
 {
     tls->state = TLS_BROKEN;
@@ -130,6 +132,9 @@ static void explain_protocol_error(struct tls *tls, unsigned long error)
     const char *words = ERR_GET_LIB(error) == ERR_LIB_SSL ? plain_words(ERR_GET_REASON(error)) : NULL;
     char text[TLS_REASON_LEN];
 
+    /* No record of TLS at all, which came between our look at the first byte and OpenSSL's. */
+    if (!tls->answered && ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_WRONG_VERSION_NUMBER)
+        words = reason_plain_text;
     if (words)
         snprintf(text, sizeof(text), "%s", words);
     else if (ERR_GET_LIB(error) == ERR_LIB_SSL && is_about_version(ERR_GET_REASON(error)))
@@ -197,7 +202,7 @@ static void look_at_answer(struct tls *tls)
     if (n < 0 && errno != EAGAIN && errno != EINTR)
         explain_loss(tls, errno); /* it is told only once */
     else if (n > 0 && first != RECORD_OF_HANDSHAKE && first != RECORD_OF_ALERT)
-        break_off(tls, EPROTO, "backend speaks plain text, not TLS");
+        break_off(tls, EPROTO, reason_plain_text);
     tls->answered = n > 0;
 }
 
