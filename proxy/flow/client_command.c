@@ -234,7 +234,7 @@ static bool visit_blocked(struct tour *tour, struct worker *worker)
 
     TAILQ_FOREACH(client, &worker->clients, link)
     if (client->id == tour->target && client->blocked && client->pin)
-        tour->backend_id = client->pin->backend_id;
+        tour_note_pin(tour, client->pin);
     return true;
 }
 
@@ -430,7 +430,7 @@ static size_t unblock(struct client *client, const struct call *call)
     size_t len;
 
     if (client->tour) {
-        uint64_t backend_id = client->tour->backend_id;
+        uint64_t backend_id = tour_backend_id(client->tour, client->pool);
         size_t used = backend_id ? send_unblock(client, call, backend_id) : answer_number(client, call, 0);
         if (used)
             tour_forget(client);

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backend_view import wait_blocked
 from harness import WireError, encode, wait_until
 from test_switch import Pair, status
 
@@ -61,6 +62,29 @@ def test_a_large_command_is_told_of_another_data_set_as_well(pair):
             assert str(reply).startswith("RGSTATE another data set")
             client.read_value()
     assert two.second.call("EXISTS", "k") == 0
+
+
+def test_the_id_of_a_connection_is_not_taken_to_another_backend(pair):
+    two = pair()
+    with two.gate.connect() as blocked, two.gate.connect() as unblocker, two.second.connect() as witness:
+        name = blocked.call("CLIENT", "ID")
+        blocked.command("BLPOP", "queue", 0)
+        wait_blocked(two.first, 1)
+        line = next(line for line in two.first.call("CLIENT", "LIST").decode().splitlines() if "cmd=blpop" in line)
+        wanted = int(re.search(r"\bid=(\d+)", line).group(1))
+        bystander = two.second.connect()
+        while bystander.call("CLIENT", "ID") < wanted:
+            bystander.close()
+            bystander = two.second.connect()
+        number = bystander.call("CLIENT", "ID")
+        assert number == wanted, "its id is taken already: connect less before"
+        bystander.command("BLPOP", "queue", 0)
+        wait_blocked(two.second, 1)
+        two.first.pause()
+        assert unblocker.call("CLIENT", "UNBLOCK", name) == 0  # waits for a connection, and gets it elsewhere
+        assert witness.call("INFO", "clients").decode().count("blocked_clients:1") == 1
+        two.first.resume()
+        bystander.close()
 
 
 class Reloadable:
