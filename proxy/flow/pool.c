@@ -55,6 +55,17 @@ struct pool *pool_get(struct worker *worker, const struct lane_key *key)
     return pool;
 }
 
+bool pool_is_full(const struct pool *pool)
+{
+    const struct pool *other;
+    unsigned n = 0;
+
+    LIST_FOREACH(other, &pool->worker->pools, link)
+    if (other->key.backend == pool->key.backend)
+        n += other->n_lanes;
+    return n >= pool->key.backend->max_connections;
+}
+
 bool pool_is_routed(const struct pool *pool)
 {
     return pool->worker->usable && pool->key.backend == pool->worker->backend;
@@ -106,8 +117,6 @@ static struct lane *add_lane(struct pool *pool, enum lane_role role)
 {
     struct lane *lane = lane_new(pool, role);
 
-    pool->worker->n_lanes++;
-
     TAILQ_INSERT_HEAD(list_of(pool, role), lane, link);
     pool->n_lanes++;
     pool->n_shared += role == LANE_SHARED;
@@ -118,7 +127,6 @@ void pool_drop_lane(struct pool *pool, struct lane *lane)
 {
     TAILQ_REMOVE(list_of(pool, lane->role), lane, link);
     pool->n_lanes--;
-    pool->worker->n_lanes--;
     pool->n_shared -= lane->role == LANE_SHARED;
     lane->holder = NULL;
     lane_bury(lane);
@@ -281,8 +289,7 @@ void pool_serve(struct pool *pool)
     TAILQ_FOREACH(lane, &pool->shared, link)
     if (request_count(&lane->queue))
         pool_open_if_due(pool, lane);
-    while (pool->n_opening < unserved && may_open(pool) &&
-           worker_lanes(pool->worker) < pool->key.backend->max_connections)
+    while (pool->n_opening < unserved && may_open(pool) && !pool_is_full(pool))
         open_pin(pool);
     if (!TAILQ_EMPTY(&pool->waiters))
         worker_want_tick(pool->worker);

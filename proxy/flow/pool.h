@@ -78,6 +78,10 @@ struct pool *pool_get(struct worker *worker, const struct lane_key *key);
 /* Whether its backend is the one in use: only then are connections opened. */
 bool pool_is_routed(const struct pool *pool);
 
+/* Whether its backend has as many connections of this worker, whoever's, as it may; those to other backends, which a
+ * switch leaves behind, do not count. */
+bool pool_is_full(const struct pool *pool);
+
 /* The shared lane for a client that has none. */
 struct lane *pool_shared_lane(struct pool *pool);
 

@@ -164,3 +164,20 @@ def test_what_was_trusted_before_a_reload_is_let_go(start_respgate, figure):
     growth = (resident_kib(gate.pid) - before) / 20
     figure(f"a reload of a TLS backend costs {growth:.0f} KiB for ever (at most 50)")
     assert growth <= 50
+
+
+def test_connections_to_a_backend_that_is_left_do_not_count_against_the_next(start_redis, reloadable):
+    first, second = start_redis(), start_redis()
+    setup = reloadable(**{"fallback.queue_timeout": "300ms", "listen.workers": 1})
+    setup.use(first, max_connections=4, connections=1)
+    clients = [setup.gate.connect() for _ in range(3)]
+    for client in clients:
+        assert client.call("SET", "k", "v") == "OK" and client.call("WAIT", 0, 0) == 0  # its own lane
+    for client in clients:
+        client.send(encode("EVAL", SLOW, 0))
+    setup.use(second, first, max_connections=4, connections=1)
+    with setup.gate.connect() as pinned, setup.gate.connect() as other:
+        for client in (pinned, other):
+            assert client.call("WATCH", "k") == "OK"
+    for client in clients:
+        assert client.read_value() == b"slow"
