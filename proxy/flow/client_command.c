@@ -409,7 +409,7 @@ static size_t send_unblock(struct client *client, const struct call *call, uint6
     char command[128], id[24];
     struct call rewritten = *call;
 
-    key.db = 0;
+    lane_key_select(&key, 0);
     if (!client->pin && !pin_acquire(client, pool_get(client->worker, &key), call, &used))
         return used;
     int id_len = snprintf(id, sizeof(id), "%llu", (unsigned long long)backend_id);

@@ -20,13 +20,19 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_key(const struct lane_key *a, const struct lane_key *b)
 {
-    return a->backend == b->backend && a->db == b->db && a->resp == b->resp && same_text(a->user, b->user) &&
-           same_text(a->password, b->password);
+    return a->backend == b->backend && a->db == b->db && a->db_chosen == b->db_chosen && a->resp == b->resp &&
+           same_text(a->user, b->user) && same_text(a->password, b->password);
 }
 
 static char *copy_text(const char *text)
 {
     return text ? strdup(text) : NULL;
+}
+
+void lane_key_select(struct lane_key *key, unsigned db)
+{
+    key->db = db;
+    key->db_chosen = db != key->backend->url.db;
 }
 
 struct pool *pool_get(struct worker *worker, const struct lane_key *key)
@@ -46,6 +52,7 @@ struct pool *pool_get(struct worker *worker, const struct lane_key *key)
                                   .user = copy_text(key->user),
                                   .password = copy_text(key->password),
                                   .db = key->db,
+                                  .db_chosen = key->db_chosen,
                                   .resp = key->resp};
     TAILQ_INIT(&pool->shared);
     TAILQ_INIT(&pool->idle);

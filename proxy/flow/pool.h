@@ -26,7 +26,8 @@ struct lane_key {
     char *user;
     char *password;
     unsigned db;
-    unsigned resp; /* 2 or 3 */
+    bool db_chosen; /* it is not that of the URL, so it stays the same on other backends, whatever their URLs say */
+    unsigned resp;  /* 2 or 3 */
 };
 
 enum pool_refusal {
@@ -71,6 +72,9 @@ struct pool {
     struct deferred serve;
     bool serve_due;
 };
+
+/* Has the key lead to that db of its backend. */
+void lane_key_select(struct lane_key *key, unsigned db);
 
 /* The pool of a key, made when it is new; strings are copied. */
 struct pool *pool_get(struct worker *worker, const struct lane_key *key);

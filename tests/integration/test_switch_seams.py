@@ -97,10 +97,10 @@ class Reloadable:
         self.start = lambda: start_respgate("", env={"RESPGATE_CONFIG": str(self.path)})
         self.gate = None
 
-    def use(self, *servers, **more):
-        """Have exactly these backends, in this order; `more` goes into each section."""
+    def use(self, *servers, dbs=(0, 0, 0), **more):
+        """Have exactly these backends, in this order, with these in their URLs; `more` goes into each section."""
         lines = "".join(f"{key} = {value}\n" for key, value in more.items())
-        sections = [f"[backend b{server.port}]\nurl = {server.url()}\npriority = {10 * i}\ndataset = same\n{lines}"
+        sections = [f"[backend b{server.port}]\nurl = {server.url(dbs[i])}\npriority = {10 * i}\ndataset = same\n{lines}"
                     for i, server in enumerate(servers)]
         self.path.write_text("".join(sections) + "[health]\ninterval = 200ms\nfast_interval = 50ms\ntimeout = 20s\n"
                              "hang_threshold = 20s\n" + self.settings)
@@ -181,3 +181,18 @@ def test_connections_to_a_backend_that_is_left_do_not_count_against_the_next(sta
             assert client.call("WATCH", "k") == "OK"
     for client in clients:
         assert client.read_value() == b"slow"
+
+
+def test_a_chosen_db_is_not_taken_for_that_of_a_url_on_the_way(start_redis, reloadable):
+    first, second = start_redis(), start_redis()
+    setup = reloadable()
+    setup.use(first, second, dbs=(0, 1))
+    with setup.gate.connect() as chooser, setup.gate.connect() as other:
+        assert chooser.call("SELECT", 1) == "OK"
+        for n in (1, 2, 3):
+            assert chooser.call("SET", "who", f"chooser {n}") == "OK" and other.call("SET", "who", f"other {n}") == "OK"
+            here, there = (first, second) if n % 2 else (second, first)
+            with here.connect() as direct:
+                direct.call("SELECT", 1)
+                assert direct.call("GET", "who") == f"{'chooser' if here is first else 'other'} {n}".encode()
+            setup.use(there, here, dbs=(0, 1) if there is first else (1, 0))
