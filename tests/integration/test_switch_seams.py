@@ -196,3 +196,22 @@ def test_a_chosen_db_is_not_taken_for_that_of_a_url_on_the_way(start_redis, relo
                 direct.call("SELECT", 1)
                 assert direct.call("GET", "who") == f"{'chooser' if here is first else 'other'} {n}".encode()
             setup.use(there, here, dbs=(0, 1) if there is first else (1, 0))
+
+
+def test_reloads_do_not_try_a_refused_login_again_and_again(start_redis, reloadable):
+    first, second = start_redis(), start_redis(config={"requirepass": "right"})
+    setup = reloadable()
+    setup.use(first, second)
+    setup.gate.wait_for_log("cause=auth")
+
+    def refused():
+        with second.connect() as direct:
+            direct.call("AUTH", "right")
+            return int(re.search(r"errorstat_NOAUTH:count=(\d+)", direct.call("INFO", "errorstats").decode()).group(1))
+
+    before = refused()
+    for queue_timeout in range(5):
+        setup.settings = f"[fallback]\nqueue_timeout = {queue_timeout + 1}s\n"
+        setup.use(first, second)
+        time.sleep(0.1)  # signals that come too soon become one
+    assert refused() == before
