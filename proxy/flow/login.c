@@ -101,19 +101,19 @@ void login_start(struct lane *lane)
 static void refuse(struct lane *lane, const uint8_t *bytes, size_t len)
 {
     const struct lane_key *key = &lane->pool->key;
-    char text[256];
-    size_t n = len > 3 ? len - 3 : 0;
-
-    if (n >= sizeof(text))
-        n = sizeof(text) - 1;
-    memcpy(text, bytes + 1, n);
-    text[n] = 0;
+    char text[256], *words = strndup((const char *)bytes + 1, len > 3 ? len - 3 : 0);
     /* A server that does not know a command quotes its arguments. */
-    char *quoted = strstr(text, ", with args");
+    char *quoted = words ? strstr(words, ", with args") : NULL;
+
     if (quoted)
         *quoted = 0;
-    if (key->password && key->password[0] && strstr(text, key->password))
-        snprintf(text, sizeof(text), "%s", "ERR the reply to the login quotes the password");
+    /* Looked for before it is cut: a piece of a password would not be known for what it is. */
+    bool leaks = words && key->password && key->password[0] && strstr(words, key->password);
+    snprintf(text, sizeof(text), "%s",
+             !words  ? "ERR out of memory"
+             : leaks ? "ERR the reply to the login quotes the password"
+                     : words);
+    free(words);
     pool_refused(lane->pool, text, lane->login.step == LOGIN_AUTH ? POOL_BAD_LOGIN : POOL_BAD_KEY);
     lane_fail(lane, text);
 }

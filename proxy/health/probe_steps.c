@@ -125,14 +125,14 @@ void probe_go_on(struct probe *probe)
 
 static void fail_with_reply(struct probe *probe, enum health_cause cause, const redisReply *reply)
 {
-    char text[256];
-
-    snprintf(text, sizeof(text), "%s", reply->str ? reply->str : "");
+    const char *words = reply->str ? reply->str : "";
     /* A server that does not know a command quotes its arguments. */
-    char *quoted = strstr(text, ", with args");
-    if (quoted)
-        *quoted = 0;
-    probe_fail(probe, cause, text);
+    const char *quoted = strstr(words, ", with args");
+    /* Whole: a piece of a password would not be known for what it is. */
+    char *text = strndup(words, quoted ? (size_t)(quoted - words) : strlen(words));
+
+    probe_fail(probe, cause, text ? text : "out of memory");
+    free(text);
 }
 
 /* The cause of an error reply; CAUSE_NONE when it says nothing of the backend. */

@@ -2,14 +2,18 @@
 
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from backend_view import wait_blocked
-from harness import WireError, encode, wait_until
+from harness import ROOT, WireError, encode, wait_until
 from test_switch import Pair, status
+
+sys.path.insert(0, str(ROOT / "tests" / "tools"))
+from fakeredis import FakeRedis, reply  # noqa: E402
 
 PATIENT = {"health.timeout": "5s", "health.hang_threshold": "5s"}  # a slow script is no reason to leave
 SLOW = ("local t=redis.call('TIME') while true do local n=redis.call('TIME') if "
@@ -215,3 +219,11 @@ def test_reloads_do_not_try_a_refused_login_again_and_again(start_redis, reloada
         setup.use(first, second)
         time.sleep(0.1)  # signals that come too soon become one
     assert refused() == before
+
+
+def test_a_long_reply_that_quotes_the_password_is_not_cut_into_a_piece_of_it(start_respgate):
+    with FakeRedis() as fake:
+        fake.on("AUTH", reply(b"-ERR " + b"x" * 240 + b"long-and-secret\r\n"))
+        gate = start_respgate(fake.url().replace("redis://", "redis://:long-and-secret@"))
+        assert "quotes the password" in gate.wait_for_log("backend down")
+        assert "xlong" not in gate.log()
