@@ -237,7 +237,7 @@ size_t auth_select(struct client *client, const struct call *call)
         return answer(client, call, db < INT32_MIN || db > INT32_MAX ? reply_text_not_int32 : reply_text_bad_db);
     if ((unsigned)db == key.db)
         return answer(client, call, NULL);
-    key.db = (unsigned)db;
+    lane_key_select(&key, (unsigned)db);
     pool = settle(client, call, &key, false, &used);
     if (!pool)
         return used;

@@ -234,7 +234,7 @@ static bool visit_blocked(struct tour *tour, struct worker *worker)
 
     TAILQ_FOREACH(client, &worker->clients, link)
     if (client->id == tour->target && client->blocked && client->pin)
-        tour->backend_id = client->pin->backend_id;
+        tour_note_pin(tour, client->pin);
     return true;
 }
 
@@ -409,7 +409,7 @@ static size_t send_unblock(struct client *client, const struct call *call, uint6
     char command[128], id[24];
     struct call rewritten = *call;
 
-    key.db = 0;
+    lane_key_select(&key, 0);
     if (!client->pin && !pin_acquire(client, pool_get(client->worker, &key), call, &used))
         return used;
     int id_len = snprintf(id, sizeof(id), "%llu", (unsigned long long)backend_id);
@@ -430,7 +430,7 @@ static size_t unblock(struct client *client, const struct call *call)
     size_t len;
 
     if (client->tour) {
-        uint64_t backend_id = client->tour->backend_id;
+        uint64_t backend_id = tour_backend_id(client->tour, client->pool);
         size_t used = backend_id ? send_unblock(client, call, backend_id) : answer_number(client, call, 0);
         if (used)
             tour_forget(client);

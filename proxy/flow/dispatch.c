@@ -102,7 +102,7 @@ static size_t dispatch_control(struct client *client, const struct call *call)
 
     if (client->pin && pin_is_held(client))
         return dispatch_plain(client, call);
-    key.db = 0; /* the effect is the same, and SELECT would fail while a script runs */
+    lane_key_select(&key, 0); /* the effect is the same, and SELECT would fail while a script runs */
     if (!pin_acquire(client, pool_get(client->worker, &key), call, &used))
         return used;
     client_send(client, client->pin, REQUEST_ONCE, call->bytes, call->len);

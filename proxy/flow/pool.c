@@ -20,13 +20,19 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_key(const struct lane_key *a, const struct lane_key *b)
 {
-    return a->backend == b->backend && a->db == b->db && a->resp == b->resp && same_text(a->user, b->user) &&
-           same_text(a->password, b->password);
+    return a->backend == b->backend && a->db == b->db && a->db_chosen == b->db_chosen && a->resp == b->resp &&
+           same_text(a->user, b->user) && same_text(a->password, b->password);
 }
 
 static char *copy_text(const char *text)
 {
     return text ? strdup(text) : NULL;
+}
+
+void lane_key_select(struct lane_key *key, unsigned db)
+{
+    key->db = db;
+    key->db_chosen = db != key->backend->url.db;
 }
 
 struct pool *pool_get(struct worker *worker, const struct lane_key *key)
@@ -46,6 +52,7 @@ struct pool *pool_get(struct worker *worker, const struct lane_key *key)
                                   .user = copy_text(key->user),
                                   .password = copy_text(key->password),
                                   .db = key->db,
+                                  .db_chosen = key->db_chosen,
                                   .resp = key->resp};
     TAILQ_INIT(&pool->shared);
     TAILQ_INIT(&pool->idle);
@@ -53,6 +60,17 @@ struct pool *pool_get(struct worker *worker, const struct lane_key *key)
     TAILQ_INIT(&pool->waiters);
     LIST_INSERT_HEAD(&worker->pools, pool, link);
     return pool;
+}
+
+bool pool_is_full(const struct pool *pool)
+{
+    const struct pool *other;
+    unsigned n = 0;
+
+    LIST_FOREACH(other, &pool->worker->pools, link)
+    if (other->key.backend == pool->key.backend)
+        n += other->n_lanes;
+    return n >= pool->key.backend->max_connections;
 }
 
 bool pool_is_routed(const struct pool *pool)
@@ -106,8 +124,6 @@ static struct lane *add_lane(struct pool *pool, enum lane_role role)
 {
     struct lane *lane = lane_new(pool, role);
 
-    pool->worker->n_lanes++;
-
     TAILQ_INSERT_HEAD(list_of(pool, role), lane, link);
     pool->n_lanes++;
     pool->n_shared += role == LANE_SHARED;
@@ -118,7 +134,6 @@ void pool_drop_lane(struct pool *pool, struct lane *lane)
 {
     TAILQ_REMOVE(list_of(pool, lane->role), lane, link);
     pool->n_lanes--;
-    pool->worker->n_lanes--;
     pool->n_shared -= lane->role == LANE_SHARED;
     lane->holder = NULL;
     lane_bury(lane);
@@ -281,8 +296,7 @@ void pool_serve(struct pool *pool)
     TAILQ_FOREACH(lane, &pool->shared, link)
     if (request_count(&lane->queue))
         pool_open_if_due(pool, lane);
-    while (pool->n_opening < unserved && may_open(pool) &&
-           worker_lanes(pool->worker) < pool->key.backend->max_connections)
+    while (pool->n_opening < unserved && may_open(pool) && !pool_is_full(pool))
         open_pin(pool);
     if (!TAILQ_EMPTY(&pool->waiters))
         worker_want_tick(pool->worker);

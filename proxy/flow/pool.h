@@ -26,7 +26,8 @@ struct lane_key {
     char *user;
     char *password;
     unsigned db;
-    unsigned resp; /* 2 or 3 */
+    bool db_chosen; /* it is not that of the URL, so it stays the same on other backends, whatever their URLs say */
+    unsigned resp;  /* 2 or 3 */
 };
 
 enum pool_refusal {
@@ -72,11 +73,18 @@ struct pool {
     bool serve_due;
 };
 
+/* Has the key lead to that db of its backend. */
+void lane_key_select(struct lane_key *key, unsigned db);
+
 /* The pool of a key, made when it is new; strings are copied. */
 struct pool *pool_get(struct worker *worker, const struct lane_key *key);
 
 /* Whether its backend is the one in use: only then are connections opened. */
 bool pool_is_routed(const struct pool *pool);
+
+/* Whether its backend has as many connections of this worker, whoever's, as it may; those to other backends, which a
+ * switch leaves behind, do not count. */
+bool pool_is_full(const struct pool *pool);
 
 /* The shared lane for a client that has none. */
 struct lane *pool_shared_lane(struct pool *pool);

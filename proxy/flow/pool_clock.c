@@ -16,7 +16,7 @@ static void fail_late_openings(struct lane_list *list, uint64_t now_ms)
 static void expire_waiters(struct pool *pool, uint64_t now_ms)
 {
     struct pool_waiter *waiter, *next;
-    bool full = worker_lanes(pool->worker) >= pool->key.backend->max_connections;
+    bool full = !TAILQ_EMPTY(&pool->waiters) && pool_is_full(pool);
     bool in_vain = pool->failures || (!pool_is_routed(pool) && worker_has_verdict(pool->worker));
 
     for (waiter = TAILQ_FIRST(&pool->waiters); waiter; waiter = next) {

@@ -15,10 +15,9 @@ static struct pool *pool_there(const struct client *client)
 {
     const struct worker *worker = client->worker;
     struct lane_key key = client->pool->key;
-    const struct redis_url *from = &key.backend->url, *to = &worker->backend->url;
+    const struct redis_url *to = &worker->backend->url;
 
-    /* A client that never chose a db is in the one of the URL. */
-    if (key.db == from->db)
+    if (!key.db_chosen)
         key.db = to->db;
     if (worker->settings->auth != AUTH_BACKEND) {
         key.user = to->user;

@@ -170,11 +170,6 @@ static void worker_finish(struct worker *worker)
     loop_finish(&worker->loop);
 }
 
-unsigned worker_lanes(const struct worker *worker)
-{
-    return worker->n_lanes;
-}
-
 /* xorshift64: only jitter hangs on it. */
 uint64_t worker_random(struct worker *worker)
 {

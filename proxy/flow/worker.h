@@ -60,7 +60,6 @@ struct worker {
     bool usable;               /* it is chosen now */
     bool was_usable;           /* some backend was, ever: clients may have seen data */
     bool hopeless;             /* nothing is usable, and requests shall not wait for that to change */
-    unsigned n_lanes;
     uint64_t lane_serial;
     TAILQ_HEAD(, client) clients;
     TAILQ_HEAD(, client) throttling; /* clients that hold up a lane because they do not read */
@@ -95,7 +94,6 @@ void worker_post(struct worker *worker, struct errand *errand);
 /* Asks for a call of the fine-grained clock (10 ms); it goes on as long as somebody has deadlines. */
 void worker_want_tick(struct worker *worker);
 
-unsigned worker_lanes(const struct worker *worker);
 uint64_t worker_random(struct worker *worker);
 
 /* The backend refused the key of `pool`: its clients cannot go on. */

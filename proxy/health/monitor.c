@@ -376,8 +376,10 @@ void monitor_configure(struct monitor *monitor, const struct monitor_rules *rule
     on_beat(-1, 0, monitor);
     arm_timer(monitor);
     for (unsigned i = 0; i < n; i++)
-        if (!probe_is_running(monitor->watched[i]->probe))
+        if (!monitor->watched[i]->checked_ms)
             check(monitor->watched[i]);
+        else if (!probe_is_running(monitor->watched[i]->probe))
+            schedule(monitor->watched[i]); /* not at once: checks may cost money, or lock an account */
 }
 
 void monitor_rules_read(struct monitor_rules *rules, const struct conf *conf)
