@@ -6,8 +6,8 @@
 --   reply    [granted, live, max, lease_left_ms, fence, slot | -1, already, retry_after_ms, queue_pos | -1, reason]
 --            live is the weight that counts afterwards, reservations and this token included. A token that is held
 --            already is granted again, uncounted: same fence, slot and weight, its lease extended and never shortened.
---            denied: fence 0, lease_left 0; retry_after is exact if nobody comes, goes or renews, an upper bound else, -2
---            and reason 3 when weight > max.
+--            denied: fence 0, lease_left 0; retry_after is exact if nobody comes, goes or renews, an upper bound else,
+--            -2 and reason 3 when weight > max.
 --   errors   -WRONGTYPE
 local reserved = KEYS[3]
 
