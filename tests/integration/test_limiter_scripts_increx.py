@@ -124,8 +124,7 @@ def test_an_absolute_time_is_absolute(lab):
                                    "-9223372036854775809"])
 def test_what_is_no_integer_is_the_error_of_incrby(lab, value):
     lab.call("SET", "k", value)
-    assert increx(lab) == NOT_FLOAT = "ERR value is not a valid float"
-NOT_INTEGER == lab.call("INCRBY", "k", 1) and lab.call("GET", "k") == value.encode()
+    assert increx(lab) == NOT_INTEGER == lab.call("INCRBY", "k", 1) and lab.call("GET", "k") == value.encode()
 
 
 @pytest.mark.parametrize("value, error", [

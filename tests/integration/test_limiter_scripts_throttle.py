@@ -1,4 +1,4 @@
-"""CL.THROTTLE as a script: redis-cell's published vectors, a 64-bit model at the nanosecond, and what breaks redis-cell."""
+"""CL.THROTTLE as a script: redis-cell's published vectors, a 64-bit model to the nanosecond, what breaks redis-cell."""
 
 import random
 
