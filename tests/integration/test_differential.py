@@ -23,6 +23,7 @@ SERVER = {"slowlog-log-slower-than": -1, "hz": 500, "activerehashing": "no"}
 PASSWORD = "pw-default"
 USERS = {"requirepass": PASSWORD,
          "user": ["bob on >pw-bob ~k* ~s ~l ~h ~nokey &c* +@all -flushall -config", "off off >pw-off ~* +@all"]}
+QUIET = {"health.interval": "1h"}  # MONITOR shows respgate's own checks as well
 SHOWN = 25
 
 # Commands that this server never carries out (no cluster, no module, nothing to debug, containers by themselves) ...
@@ -42,8 +43,8 @@ def ledger():
 
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory):
-    """(direct, proxied, control): one Redis, and respgate in front of it with its defaults."""
-    yield from run_sides(tmp_path_factory.mktemp("differential"), SERVER, {})
+    """(direct, proxied, control): one Redis, and respgate in front of it with its defaults but for how often it checks."""
+    yield from run_sides(tmp_path_factory.mktemp("differential"), SERVER, QUIET)
 
 
 def run_sides(directory, config, settings, login=(), gate_login=""):

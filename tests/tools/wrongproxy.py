@@ -54,7 +54,7 @@ class WrongProxy:
         backend_reader, backend_writer = await asyncio.open_connection("127.0.0.1", self.backend_port)
         client = Client(writer, backend_writer)
         self.clients.append(client)
-        pumps = [asyncio.ensure_future(self.pump_requests(reader, backend_writer)),
+        pumps = [asyncio.ensure_future(self.pump_requests(client, reader)),
                  asyncio.ensure_future(self.pump_replies(client, backend_reader))]
         try:
             await asyncio.wait(pumps)
@@ -65,15 +65,16 @@ class WrongProxy:
             writer.close()
             backend_writer.close()
 
-    async def pump_requests(self, reader, backend):
+    async def pump_requests(self, client, reader):
         """Client to backend, untouched."""
         try:
             while data := await reader.read(65536):
-                backend.write(data)
-                await backend.drain()
-            backend.write_eof()
+                client.backend.write(data)
+                await client.backend.drain()
+            client.asks_no_more = True
+            client.backend.write_eof()
         except OSError:
-            backend.close()
+            client.backend.close()
 
     async def pump_replies(self, client, reader):
         """Backend to client, reply by reply, with a fault now and then."""
@@ -135,7 +136,9 @@ class WrongProxy:
         return b"-RGUNKNOWN backend connection lost after the request was sent; it may have run\r\n"
 
     def fault_database(self, client, reply):
-        """Move the client to another database behind its back."""
+        """Move the client to another database behind its back, if it can still ask there."""
+        if client.asks_no_more:
+            return reply
         client.backend.write(encode("CLIENT", "REPLY", "SKIP") + encode("SELECT", 9))
         self.done += 1
         return reply
@@ -149,6 +152,7 @@ class Client:
         self.backend = backend
         self.held = b""
         self.closing = False
+        self.asks_no_more = False  # its end is passed on, and nothing may be written behind that
 
     def send(self, data):
         """Send, and behind it what was held back (if this is not the holding back itself)."""
