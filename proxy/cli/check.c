@@ -56,8 +56,11 @@ static bool try_all(struct check *check, const struct settings *settings)
             return false;
         resolver_add(check->resolver, trial->backend);
     }
-    for (unsigned i = 0; i < check->n; i++)
-        probe_start(check->trials[i].probe, (uint32_t)check->trials[i].backend->connect_timeout_ms);
+    for (unsigned i = 0; i < check->n; i++) {
+        struct probe_limits limits = {.connect_ms = (uint32_t)check->trials[i].backend->connect_timeout_ms,
+                                      .answer_ms = (uint32_t)conf_number(settings->conf, "health", NULL, "timeout")};
+        probe_start(check->trials[i].probe, &limits);
+    }
     loop_run(&check->loop);
     return true;
 }

@@ -83,14 +83,24 @@ static bool users_have_replies(struct watched *watched)
            watched_health(watched)->state == HEALTH_UP;
 }
 
-static uint32_t time_for_check(const struct watched *watched)
+/* One that is usable must be found dead soon: each round trip of connecting has no more time than an answer. */
+static struct probe_limits limits_of_check(const struct watched *watched)
 {
     enum health_state state = watched_health(watched)->state;
-    uint32_t timeout_ms = watched->monitor->rules.timeout_ms;
+    uint32_t answer_ms = watched->monitor->rules.timeout_ms;
+    uint32_t round_trips = watched->backend->url.tls ? 2 : 1;
+    uint32_t connect_ms = (uint32_t)watched->backend->connect_timeout_ms;
 
-    if (state == HEALTH_UP || state == HEALTH_SUSPECT || watched->backend->connect_timeout_ms < timeout_ms)
-        return timeout_ms;
-    return (uint32_t)watched->backend->connect_timeout_ms;
+    if (state == HEALTH_UP || state == HEALTH_SUSPECT || connect_ms < answer_ms)
+        connect_ms = round_trips * answer_ms;
+    return (struct probe_limits){.connect_ms = connect_ms, .answer_ms = answer_ms};
+}
+
+static void start_probe(struct watched *watched)
+{
+    struct probe_limits limits = limits_of_check(watched);
+
+    probe_start(watched->probe, &limits);
 }
 
 static void check(struct watched *watched)
@@ -104,7 +114,7 @@ static void check(struct watched *watched)
     if (users_have_replies(watched))
         schedule(watched);
     else
-        probe_start(watched->probe, time_for_check(watched));
+        start_probe(watched);
 }
 
 static bool has_stalled(struct monitor *monitor);

@@ -70,7 +70,7 @@ struct probe *probe_new(struct loop *loop, struct backend *backend, probe_done *
 
 static void disconnect(struct probe *probe)
 {
-    probe->named = probe->selecting = false;
+    probe->named = probe->selecting = probe->greeting = false;
     event_del(probe->attempt);
     conn_close(&probe->conn);
     if (probe->reader)
@@ -157,7 +157,7 @@ static void on_limit(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     /* A server without TLS waits for the end of a line, which a greeting of TLS may never have. */
-    snprintf(text, sizeof(text), "no answer at %s within %u ms%s", probe_step_name(step), probe->timeout_ms,
+    snprintf(text, sizeof(text), "no answer at %s within %u ms%s", probe_step_name(step), probe->limit_ms,
              step == PROBE_TLS ? "; if the backend does not speak TLS, the URL must begin with redis://" : "");
     probe_fail(probe, probe->step == PROBE_DNS ? CAUSE_DNS : CAUSE_TIMEOUT, text);
 }
@@ -196,7 +196,7 @@ static void on_attempt(evutil_socket_t fd, short what, void *arg)
 /* An address that never answers must leave time for those behind it; the last one has all that is left. */
 static void limit_attempt(struct probe *probe, size_t count)
 {
-    int64_t left_us = (int64_t)probe->timeout_ms * 1000 - (probe_now_us() - probe->began_us);
+    int64_t left_us = (int64_t)probe->limits.connect_ms * 1000 - (probe_now_us() - probe->began_us);
     struct timeval in;
 
     if (probe->attempts >= count || left_us <= 0)
@@ -369,23 +369,29 @@ static void on_name_wait(evutil_socket_t fd, short what, void *arg)
     look_for_address(arg);
 }
 
-void probe_start(struct probe *probe, uint32_t timeout_ms)
+void probe_limit(struct probe *probe, uint32_t limit_ms)
 {
-    struct timeval in = {.tv_sec = timeout_ms / 1000, .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
+    struct timeval in = {.tv_sec = limit_ms / 1000, .tv_usec = (suseconds_t)(limit_ms % 1000) * 1000};
 
+    probe->limit_ms = limit_ms;
+    event_add(probe->limit, &in);
+}
+
+void probe_start(struct probe *probe, const struct probe_limits *limits)
+{
     assert(!probe->running);
     probe->running = true;
-    probe->timeout_ms = timeout_ms;
+    probe->limits = *limits;
     probe->began_us = probe_now_us();
     probe->attempts = probe->received = 0;
     probe->result = (struct probe_result){.cause = CAUSE_NONE};
     for (unsigned i = 0; i < PROBE_STEPS; i++)
         probe->result.step_us[i] = -1;
-    event_add(probe->limit, &in);
     if (conn_is_open(&probe->conn)) {
         probe_start_step(probe, PROBE_PING);
         return;
     }
+    probe_limit(probe, limits->connect_ms);
     probe_begin_step(probe, PROBE_DNS);
     look_for_address(probe);
 }

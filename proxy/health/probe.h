@@ -6,8 +6,13 @@
  *                                ping nonce ─> role ──────────────> passed    (later ones, while it stays open)
  *     any step ──(error, wrong answer, out of time)──> failed(step, cause, text)
  *
- * A failed check closes the connection, so the next one begins anew. While the backend is usable all of a check has
- * `timeout`; otherwise connecting may take `connect_timeout`.
+ * A failed check closes the connection, so the next one begins anew.
+ *
+ * Connecting (name, TCP, TLS) has a limit, and then each answer has its own: a limit for all of a check would depend on
+ * how many questions it asks, and a distant backend would pass or fail by that.
+ *
+ * Without TLS a password is only sent to who has spoken RESP before: a PING goes first, and a port that speaks TLS, or
+ * something else, never sees it.
  *
  * Thread and owner: main. One check at a time.
  */
@@ -41,8 +46,13 @@ typedef void probe_done(void *arg, const struct probe_result *result);
 struct probe *probe_new(struct loop *loop, struct backend *backend, probe_done *done, void *arg);
 void probe_free(struct probe *probe); /* NULL is fine; never from within `done` */
 
-/* Begins a check with so much time for all of it; `done` follows, maybe before this returns. One at a time. */
-void probe_start(struct probe *probe, uint32_t timeout_ms);
+struct probe_limits {
+    uint32_t connect_ms; /* for a new connection, until the first question */
+    uint32_t answer_ms;  /* for each answer */
+};
+
+/* Begins a check; `done` follows, maybe before this returns. One at a time. */
+void probe_start(struct probe *probe, const struct probe_limits *limits);
 bool probe_is_running(const struct probe *probe);
 /* Drops a check under way without a word, and the connection. */
 void probe_reset(struct probe *probe);

@@ -29,12 +29,14 @@ struct probe {
     size_t address;  /* which of the backend's the next attempt takes */
     size_t attempts; /* addresses tried within this check */
     size_t received; /* bytes of replies within this check */
-    uint32_t timeout_ms;
+    struct probe_limits limits;
+    uint32_t limit_ms; /* of what is under way: connecting, or one answer */
     int64_t began_us;
     int64_t step_began_us;
     char nonce[NONCE_ROOM];
     bool named;     /* CLIENT SETNAME was sent, its reply is still to come */
     bool selecting; /* SELECT was sent, its reply is still to come */
+    bool greeting;  /* a PING without AUTH was sent, its reply is still to come */
     struct probe_result result;
 };
 
@@ -46,6 +48,8 @@ static inline bool probe_is_new(const struct probe *probe)
 
 /* --- probe.c --- */
 
+/* So much time from now on. */
+void probe_limit(struct probe *probe, uint32_t limit_ms);
 /* Ends the check; the probe may not be touched afterwards but by its owner. */
 void probe_fail(struct probe *probe, enum health_cause cause, const char *text);
 void probe_finish(struct probe *probe);

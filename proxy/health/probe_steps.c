@@ -36,6 +36,7 @@ static void send_command(struct probe *probe, int argc, const char **argv)
     char *command = NULL;
     int len = redisFormatCommandArgv(&command, argc, argv, NULL);
 
+    probe_limit(probe, probe->limits.answer_ms);
     if (len < 0)
         return; /* no memory: the check runs out of time */
     conn_write(&probe->conn, command, (size_t)len);
@@ -69,6 +70,13 @@ static void send_ping(struct probe *probe)
     send_command(probe, 2, (const char *[]){"PING", probe->nonce});
 }
 
+/* What answers in RESP is no port for TLS. */
+static void send_greeting(struct probe *probe)
+{
+    probe->greeting = true;
+    send_command(probe, 1, (const char *[]){"PING"});
+}
+
 static bool needs_select(const struct probe *probe)
 {
     return probe_is_new(probe) && probe->backend->url.db;
@@ -94,7 +102,10 @@ void probe_start_step(struct probe *probe, enum probe_step step)
     probe_begin_step(probe, step);
     switch (step) {
     case PROBE_AUTH:
-        send_auth(probe);
+        if (probe->backend->url.tls)
+            send_auth(probe);
+        else
+            send_greeting(probe);
         return;
     case PROBE_PING:
         send_ping(probe);
@@ -272,16 +283,34 @@ static void on_select_reply(struct probe *probe, const redisReply *reply)
     }
 }
 
+/* Who may not ask before AUTH says so, and others answer. */
+static void on_greeting_reply(struct probe *probe, const redisReply *reply)
+{
+    probe->greeting = false;
+    if (!fails_anyway(probe, reply))
+        send_auth(probe);
+}
+
+static void on_auth_reply(struct probe *probe, const redisReply *reply)
+{
+    enum health_cause cause;
+
+    if (reply->type != REDIS_REPLY_ERROR) {
+        probe_go_on(probe);
+        return;
+    }
+    cause = cause_of(reply);
+    fail_with_reply(probe, cause == CAUSE_NONE ? CAUSE_AUTH : cause, reply);
+}
+
 void probe_on_reply(struct probe *probe, const redisReply *reply)
 {
     switch (probe->step) {
     case PROBE_AUTH:
-        if (reply->type == REDIS_REPLY_ERROR) {
-            enum health_cause cause = cause_of(reply);
-            fail_with_reply(probe, cause == CAUSE_NONE ? CAUSE_AUTH : cause, reply);
-        } else {
-            probe_go_on(probe);
-        }
+        if (probe->greeting)
+            on_greeting_reply(probe, reply);
+        else
+            on_auth_reply(probe, reply);
         return;
     case PROBE_PING:
         on_ping_reply(probe, reply);
