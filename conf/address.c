@@ -1,7 +1,9 @@
 #include "conf/address.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "conf/text.h"
 
@@ -87,4 +89,96 @@ const char *address_parse(const char *text, size_t len, struct address *address)
         return wrong;
     }
     return port_parse(colon + 1, len - (size_t)(colon + 1 - text), &address->port);
+}
+
+enum { RAW_LEN = sizeof(struct in6_addr) };
+
+/* Addresses that begin with the first `bits` of `first`. */
+struct block {
+    const char *first;
+    unsigned bits;
+};
+
+static const struct block loopback[] = {{"127.0.0.0", 8}, {"::1", 128}};
+static const struct block unspecified[] = {{"0.0.0.0", 32}, {"::", 128}};
+static const struct block private[] = {{"10.0.0.0", 8},     {"172.16.0.0", 12}, {"192.168.0.0", 16},
+                                       {"169.254.0.0", 16}, {"fc00::", 7},      {"fe80::", 10}};
+
+/* The bytes of a numeric address, those of IPv4 mapped into IPv6. False for names. */
+static bool raw_address(const char *host, unsigned char raw[RAW_LEN])
+{
+    static const unsigned char mapped[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    char bare[ADDRESS_HOST_LEN];
+    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(host, "%"), host);
+    if (inet_pton(AF_INET6, bare, raw) == 1) {
+        return true;
+    }
+    memcpy(raw, mapped, sizeof mapped);
+    return inet_pton(AF_INET, bare, raw + sizeof mapped) == 1;
+}
+
+static bool in_block(const unsigned char raw[RAW_LEN], const struct block *block)
+{
+    unsigned char first[RAW_LEN];
+    raw_address(block->first, first);
+    unsigned bits = strchr(block->first, ':') ? block->bits : block->bits + 96;
+    unsigned whole = bits / 8, rest = bits % 8;
+    return memcmp(raw, first, whole) == 0 && (rest == 0 || (raw[whole] ^ first[whole]) >> (8 - rest) == 0);
+}
+
+#define IN(host, blocks) in_blocks(host, blocks, sizeof blocks / sizeof *blocks)
+
+static bool in_blocks(const char *host, const struct block *blocks, size_t n)
+{
+    unsigned char raw[RAW_LEN];
+    bool found = false;
+    bool numeric = raw_address(host, raw);
+    for (size_t i = 0; numeric && i < n; i++) {
+        found = found || in_block(raw, &blocks[i]);
+    }
+    return found;
+}
+
+static size_t without_last_dot(const char *host)
+{
+    size_t len = strlen(host);
+    return len - (len > 0 && host[len - 1] == '.');
+}
+
+bool host_is_under(const char *host, const char *domain)
+{
+    size_t len = without_last_dot(host), want = strlen(domain);
+    return len >= want && strncasecmp(host + len - want, domain, want) == 0 &&
+           (len == want || host[len - want - 1] == '.');
+}
+
+bool host_is_loopback(const char *host)
+{
+    return host_is_under(host, "localhost") || IN(host, loopback) || IN(host, unspecified);
+}
+
+bool host_is_private(const char *host)
+{
+    unsigned char raw[RAW_LEN];
+    if (raw_address(host, raw)) {
+        return IN(host, private);
+    }
+    return !memchr(host, '.', without_last_dot(host)) || host_is_under(host, "local") ||
+           host_is_under(host, "internal");
+}
+
+/* Stands for more than one address of this host. */
+static bool is_vague(const char *host)
+{
+    return host_is_under(host, "localhost") || IN(host, unspecified);
+}
+
+bool host_reaches(const char *host, const char *listen_host)
+{
+    unsigned char a[RAW_LEN], b[RAW_LEN];
+    if (is_vague(host) || is_vague(listen_host)) {
+        return host_is_loopback(host) && host_is_loopback(listen_host);
+    }
+    bool numeric = raw_address(host, a) && raw_address(listen_host, b);
+    return numeric ? memcmp(a, b, RAW_LEN) == 0 : strcasecmp(host, listen_host) == 0;
 }

@@ -14,5 +14,13 @@ struct address {
     unsigned port;               /* 1 to 65535; 0 when the text has none */
 };
 
+/* What a host, as address_parse() leaves it, says by itself: nothing is looked up. */
+bool host_is_under(const char *host, const char *domain); /* the domain itself, or a name that ends in it */
+bool host_is_loopback(const char *host);                  /* 0.0.0.0 and :: too: connecting there reaches this host */
+/* Addresses of private networks (RFC 1918, 3927, 4193), names of one label, names under .local and .internal. */
+bool host_is_private(const char *host);
+/* Whether connecting to `host` may reach who listens on `listen_host`. */
+bool host_reaches(const char *host, const char *listen_host);
+
 /* NULL when good, else what is wrong: a constant that quotes nothing. */
 const char *address_parse(const char *text, size_t len, struct address *address);

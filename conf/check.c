@@ -1,18 +1,10 @@
 /* Rules that hold between values, looked at after all layers have spoken. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "conf/loader.h"
 #include "conf/text.h"
-#include "conf/url.h"
 #include "conf/value.h"
-
-static const struct cell *plain_cell(const struct conf *conf, const char *section_name, const char *key)
-{
-    const struct section *section = section_find(section_name, strlen(section_name));
-    return instance_cell(store_find(conf, section, NULL), option_find(section, key));
-}
 
 static void check_required(struct loader *loader, const struct instance *instance)
 {
@@ -20,8 +12,9 @@ static void check_required(struct loader *loader, const struct instance *instanc
         const struct option *option = &instance->section->options[i];
         if (option->required && !cell_given(&instance->cells[i])) {
             char *key = cell_key(instance, option);
-            loader_mistake(loader, instance->origin, "%s: is required%s%s", key,
-                           option->secret ? ", as is or by a key " : "", option->secret ? "that ends in _file" : "");
+            loader_mistake(loader, instance->origin, "%s: is required%s%s%s", key,
+                           option->secret ? ", as is or by a key that ends in _file" : "",
+                           option->by_env ? ", or by " : "", option->by_env ? option->by_env : "");
             free(key);
         }
     }
@@ -30,7 +23,7 @@ static void check_required(struct loader *loader, const struct instance *instanc
 static void check_missing_sections(struct loader *loader)
 {
     for (size_t i = 0; i < conf_n_sections; i++) {
-        const struct section *section = &conf_sections[i];
+        const struct section *section = conf_sections[i];
         bool found = !section->missing;
         for (size_t j = 0; j < loader->conf->n_instances; j++) {
             found = found || loader->conf->instances[j].section == section;
@@ -38,49 +31,6 @@ static void check_missing_sections(struct loader *loader)
         if (!found) {
             loader_mistake(loader, section->name, "%s", section->missing);
         }
-    }
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-/* The same place, user and database; the password may differ, as a rotated one does. */
-static bool same_backend(const char *a_text, const char *b_text)
-{
-    struct redis_url a, b;
-    char error[VALUE_WHY_LEN];
-    if (!redis_url_parse(a_text, &a, error, sizeof error)) {
-        return true;
-    }
-    bool same = true;
-    if (redis_url_parse(b_text, &b, error, sizeof error)) {
-        bool host = a.is_unix ? strcmp(a.host, b.host) == 0 : strcasecmp(a.host, b.host) == 0;
-        same = a.tls == b.tls && a.is_unix == b.is_unix && host && a.port == b.port && a.db == b.db &&
-               same_text(a.user, b.user);
-        redis_url_free(&b);
-    }
-    redis_url_free(&a);
-    return same;
-}
-
-/* Which Redis it is must be said once, or alike: a forgotten variable must not move the data elsewhere. */
-static void check_identity(struct loader *loader, const struct instance *instance, const struct cell *cell)
-{
-    const struct setting *first = NULL;
-    for (size_t layer = LAYER_FILE; layer < LAYERS; layer++) {
-        const struct setting *setting = &cell->by[layer];
-        if (!setting->text) {
-            continue;
-        }
-        if (first && !same_backend(first->text, setting->text)) {
-            char *key = cell_key(instance, cell->option);
-            loader_mistake(loader, setting->origin, "%s: names another backend than %s does; remove one of the two",
-                           key, first->origin);
-            free(key);
-        }
-        first = first ? first : setting;
     }
 }
 
@@ -158,26 +108,69 @@ static void check_ambiguities(struct loader *loader)
     }
 }
 
-void loader_check(struct loader *loader)
+/* A certificate without its key, or a key alone, cannot be shown to anybody. */
+static void check_certificate(struct loader *loader, const struct instance *instance)
 {
-    const struct conf *conf = loader->conf;
-    const struct instance *listen = store_find(conf, section_find("listen", 6), NULL);
-    check_order(loader, listen, "stream_threshold", "query_buffer");
-    check_order(loader, listen, "reply_buffer", "reply_buffer_max");
-    check_listen(loader, conf);
-    check_auth(loader, conf);
-    for (size_t i = 0; i < conf->n_instances; i++) {
-        const struct instance *instance = &conf->instances[i];
-        check_required(loader, instance);
-        for (size_t j = 0; j < instance->section->n_options; j++) {
-            if (instance->cells[j].option->type == OPTION_URL) {
-                check_identity(loader, instance, &instance->cells[j]);
-            }
-        }
-        if (strcmp(instance->section->name, "backend") == 0) {
-            check_order(loader, instance, "connections", "max_connections");
+    static const char *const keys[] = {"cert_file", "key_file"};
+    const struct cell *cells[2];
+    const struct setting *in_force[2];
+    for (size_t i = 0; i < 2; i++) {
+        cells[i] = instance_cell(instance, option_find(instance->section, keys[i]));
+        const struct cell *from = cell_in_force(loader->conf, cells[i]);
+        in_force[i] = cell_effective(from);
+        if (cell_bad(cells[i]) || cell_bad(from)) {
+            return;
         }
     }
+    bool own = *cell_effective(cells[0])->text || *cell_effective(cells[1])->text;
+    if (!own || !*in_force[0]->text == !*in_force[1]->text) {
+        return;
+    }
+    size_t given = *in_force[1]->text != '\0';
+    char *key = cell_key(instance, cells[given]->option);
+    loader_mistake(loader, in_force[given]->origin, "%s: is set but %s is not", key, keys[!given]);
+    free(key);
+}
+
+static void check_certificates(struct loader *loader)
+{
+    for (size_t i = 0; i < loader->conf->n_instances; i++) {
+        const struct instance *instance = &loader->conf->instances[i];
+        if (option_find(instance->section, "cert_file")) {
+            check_certificate(loader, instance);
+        }
+    }
+}
+
+static void check_orders(struct loader *loader)
+{
+    static const struct {
+        const char *section, *low, *high;
+    } orders[] = {
+        {"listen", "stream_threshold", "query_buffer"}, {"listen", "reply_buffer", "reply_buffer_max"},
+        {"health", "fast_interval", "interval"},        {"fallback", "failback_hold", "failback_hold_max"},
+        {"backend", "connections", "max_connections"},
+    };
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+        for (size_t j = 0; j < loader->conf->n_instances; j++) {
+            const struct instance *instance = &loader->conf->instances[j];
+            if (strcmp(instance->section->name, orders[i].section) == 0) {
+                check_order(loader, instance, orders[i].low, orders[i].high);
+            }
+        }
+    }
+}
+
+void loader_check(struct loader *loader)
+{
+    check_orders(loader);
+    check_listen(loader, loader->conf);
+    check_auth(loader, loader->conf);
+    for (size_t i = 0; i < loader->conf->n_instances; i++) {
+        check_required(loader, &loader->conf->instances[i]);
+    }
+    check_certificates(loader);
+    check_backends(loader);
     check_ambiguities(loader);
     check_missing_sections(loader);
 }

@@ -10,17 +10,6 @@
 
 static const char usual_file[] = "/etc/respgate/respgate.ini";
 
-static const char *env_value(char *const *environ_, const char *name)
-{
-    size_t len = strlen(name);
-    for (; environ_ && *environ_; environ_++) {
-        if (strncmp(*environ_, name, len) == 0 && (*environ_)[len] == '=') {
-            return *environ_ + len + 1;
-        }
-    }
-    return NULL;
-}
-
 static void load_file(struct loader *loader, const struct conf_sources *sources)
 {
     const char *from_env = env_value(sources->environ_, "RESPGATE_CONFIG");
@@ -61,20 +50,54 @@ static void note_override(void *context, const char *key, const struct cell *cel
     free(before);
 }
 
+/* "docker, upstash"; the caller frees it. */
+static char *backend_names(const struct conf *conf)
+{
+    char *names = text_format("%s", "");
+    for (size_t i = 0; i < conf_names(conf, "backend"); i++) {
+        char *before = names;
+        names = text_format("%s%s%s", before, *before ? ", " : "", conf_name_at(conf, "backend", i));
+        free(before);
+    }
+    return names;
+}
+
+/* That no backend exists at all is another mistake, told elsewhere. */
+static void load_expect(struct loader *loader, const struct conf_sources *sources)
+{
+    struct conf *conf = loader->conf;
+    const char *from_env = env_value(sources->environ_, "RESPGATE_EXPECT");
+    const char *expect = sources->expect ? sources->expect : from_env;
+    if (!expect) {
+        return;
+    }
+    conf->expect = text_format("%s", expect);
+    conf->expect_origin = text_format("%s", sources->expect ? "--expect" : "env RESPGATE_EXPECT");
+    char *names = backend_names(conf);
+    if (*names && !store_find(conf, section_find("backend", 7), expect)) {
+        char shown[TEXT_SHOWN_LEN];
+        text_show_value(expect, shown);
+        loader_mistake(loader, conf->expect_origin, "there is no backend \"%s\", but %s", shown, names);
+    }
+    free(names);
+}
+
 struct conf *conf_load(const struct conf_sources *sources, char **errors)
 {
-    struct loader loader = {.conf = store_new()};
+    struct loader loader = {.conf = store_new(), .override_backend = sources->override_backend};
     load_file(&loader, sources);
     layer_env(&loader, sources->environ_);
     layer_sets(&loader, sources->sets, sources->n_sets);
+    layer_foreign(&loader, sources->environ_);
     loader_check(&loader);
+    load_expect(&loader, sources);
     loader_finish(&loader);
     *errors = loader.mistakes;
     if (loader.mistakes) {
         conf_free(loader.conf);
         return NULL;
     }
-    loader.conf->ignored_env = env_ignored(sources->environ_);
+    loader.conf->ignored_env = env_ignored(loader.conf, sources->environ_);
     loader.conf->overridden = text_format("%s", "");
     store_each(loader.conf, note_override, loader.conf);
     store_digest(loader.conf, loader.conf->digest);
@@ -93,20 +116,27 @@ static const struct cell *cell_of(const struct conf *conf, const char *section_n
     return instance_cell(instance, option);
 }
 
+bool conf_is_set(const struct conf *conf, const char *section, const char *name, const char *key)
+{
+    const struct cell *cell = cell_of(conf, section, name, key);
+    return cell_given(cell) && cell_in_force(conf, cell) == cell;
+}
+
 const char *conf_string(const struct conf *conf, const char *section, const char *name, const char *key)
 {
     const struct cell *cell = cell_of(conf, section, name, key);
     enum option_type type = cell->option->type;
     assert(type != OPTION_NUMBER && type != OPTION_SIZE && type != OPTION_DURATION && type != OPTION_BOOL);
-    return cell_effective(cell)->text;
+    return cell_effective(cell_in_force(conf, cell))->text;
 }
 
 int64_t conf_number(const struct conf *conf, const char *section, const char *name, const char *key)
 {
     const struct cell *cell = cell_of(conf, section, name, key);
     enum option_type type = cell->option->type;
-    assert(type != OPTION_TEXT && type != OPTION_NAMES && type != OPTION_ADDRESS && type != OPTION_URL);
-    return cell_effective(cell)->number;
+    assert(type != OPTION_TEXT && type != OPTION_NAMES && type != OPTION_ADDRESS && type != OPTION_VARIABLE &&
+           type != OPTION_URL);
+    return cell_effective(cell_in_force(conf, cell))->number;
 }
 
 size_t conf_names(const struct conf *conf, const char *section)
@@ -132,7 +162,7 @@ const char *conf_name_at(const struct conf *conf, const char *section, size_t i)
 
 const char *conf_origin(const struct conf *conf, const char *section, const char *name, const char *key)
 {
-    return cell_effective(cell_of(conf, section, name, key))->origin;
+    return cell_effective(cell_in_force(conf, cell_of(conf, section, name, key)))->origin;
 }
 
 const char *conf_file(const struct conf *conf)
@@ -158,4 +188,19 @@ const char *conf_overridden(const struct conf *conf)
 const char *conf_ignored_env(const struct conf *conf)
 {
     return conf->ignored_env;
+}
+
+const char *conf_warnings(const struct conf *conf)
+{
+    return conf->warnings ? conf->warnings : "";
+}
+
+const char *conf_expect(const struct conf *conf)
+{
+    return conf->expect ? conf->expect : "";
+}
+
+const char *conf_expect_origin(const struct conf *conf)
+{
+    return conf->expect_origin ? conf->expect_origin : "";
 }

@@ -21,6 +21,8 @@ struct conf_sources {
     char *const *environ_;   /* NULL-terminated NAME=value strings; may be NULL */
     const char *const *sets; /* "section.key=value" or "section.NAME.key=value", n_sets of them */
     size_t n_sets;
+    const char *expect;    /* --expect NAME; NULL: RESPGATE_EXPECT, when it is set */
+    bool override_backend; /* --override backend: layers may disagree about which Redis a backend is */
 };
 
 /*
@@ -35,17 +37,24 @@ void conf_free(struct conf *conf); /* zeroes secrets first */
  * Values. `name` is the NAME of a named section ([backend NAME]), NULL for plain ones ([listen]). Durations are in
  * milliseconds, sizes in bytes, booleans 0 or 1, enumerations the index of the word in the option's list (or the word
  * itself as string), a file mode its bits (or its text as string). Asking for an option that the table does not have,
- * for a name that conf_name_at() does not tell, or by the wrong type, is a bug (assert).
+ * for a name that conf_name_at() does not tell, or by the wrong type, is a bug (assert). A key of a [backend] that
+ * [tls] has too gives the value of [tls] while it is empty.
  */
 const char *conf_string(const struct conf *conf, const char *section, const char *name,
                         const char *key); /* "" if unset */
 int64_t conf_number(const struct conf *conf, const char *section, const char *name, const char *key);
 
+/* Whether any layer above the defaults gave a value; false for a key that has its value from [tls]. */
+bool conf_is_set(const struct conf *conf, const char *section, const char *name, const char *key);
+
 /* The names of a named section in the order of the file, then of the environment, then of --set. */
 size_t conf_names(const struct conf *conf, const char *section);
 const char *conf_name_at(const struct conf *conf, const char *section, size_t i);
 
-/* Where a value came from: "default", "respgate.ini:12", "env RESPGATE_LISTEN_ADDRESS", "--set". Never NULL. */
+/*
+ * Where a value came from: "default", "respgate.ini:12", "env RESPGATE_LISTEN_ADDRESS", "--set"; a URL that a url_env
+ * names "env UPSTASH_REDIS_URL via respgate.ini:12". Never NULL.
+ */
 const char *conf_origin(const struct conf *conf, const char *section, const char *name, const char *key);
 
 const char *conf_file(const struct conf *conf);        /* the file that was read; "" when none was */
@@ -53,6 +62,11 @@ const char *conf_digest(const struct conf *conf);      /* 16 hex digits over all
 size_t conf_overrides(const struct conf *conf);        /* values set by more than one layer above the defaults */
 const char *conf_overridden(const struct conf *conf);  /* their keys: "listen.workers backend.a.url"; "" when none */
 const char *conf_ignored_env(const struct conf *conf); /* "REDIS_URL UPSTASH_REDIS_URL": names only; "" when none */
+const char *conf_warnings(const struct conf *conf);    /* "origin: section.key: what", one a line; "" when none */
+
+/* The backend that must be the one in use, and who said so ("--expect", "env RESPGATE_EXPECT"); "" when nobody did. */
+const char *conf_expect(const struct conf *conf);
+const char *conf_expect_origin(const struct conf *conf);
 
 enum conf_format { CONF_TEXT, CONF_JSON };
 /*

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,13 +62,13 @@ static bool name_from_upper(const char *upper, size_t len, char out[NAME_ROOM])
 static const struct section *find_section(const char *rest, const char **after)
 {
     for (size_t i = 0; i < conf_n_sections; i++) {
-        size_t len = strlen(conf_sections[i].name);
+        size_t len = strlen(conf_sections[i]->name);
         char *head = strnlen(rest, len + 1) > len && rest[len] == '_' ? text_copy(rest, len) : NULL;
-        bool found = head && is_upper_of(head, conf_sections[i].name, "");
+        bool found = head && is_upper_of(head, conf_sections[i]->name, "");
         free(head);
         if (found) {
             *after = rest + len + 1;
-            return &conf_sections[i];
+            return conf_sections[i];
         }
     }
     return NULL;
@@ -117,7 +118,8 @@ static char *nearest_variable(const char *whole)
         }
     }
     for (size_t i = 0; i < conf_n_sections; i++) {
-        const struct section *section = &conf_sections[i];
+        const struct section *section = conf_sections[i];
+        assert(section);
         bool unnamed = !section->named || section->shorthand;
         for (size_t j = 0; unnamed && j < section->n_options; j++) {
             char *known = variable(section, "", 0, section->options[j].key);
@@ -200,35 +202,9 @@ void layer_env(struct loader *loader, char *const *environ_)
             continue;
         }
         char *name = text_copy(*environ_, (size_t)(equals - *environ_));
-        if (strcmp(name, "RESPGATE_CONFIG") != 0) {
+        if (strcmp(name, "RESPGATE_CONFIG") != 0 && strcmp(name, "RESPGATE_EXPECT") != 0) {
             set_variable(loader, name, equals + 1);
         }
         free(name);
     }
-}
-
-char *env_ignored(char *const *environ_)
-{
-    /* A name that ends in '_' stands for all that begin with it. */
-    static const char *const known[] = {"REDIS_URL",      "REDIS_TLS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD",
-                                        "REDISCLOUD_URL", "VALKEY_URL",    "KV_URL",     "KV_REST_",   "UPSTASH_"};
-    char *names = text_format("%s", "");
-    for (; environ_ && *environ_; environ_++) {
-        size_t len = strcspn(*environ_, "=");
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-            size_t want = strlen(known[i]);
-            bool same = strncmp(*environ_, known[i], want) == 0 && (len == want || known[i][want - 1] == '_');
-            if (!same) {
-                continue;
-            }
-            char shown[TEXT_SHOWN_LEN];
-            char *name = text_copy(*environ_, len);
-            text_show_name(name, shown);
-            char *longer = text_format("%s%s%s", names, *names ? " " : "", shown);
-            free(names);
-            free(name);
-            names = longer;
-        }
-    }
-    return names;
 }

@@ -109,7 +109,7 @@ static void on_pair(void *context, unsigned line, const char *key, const char *v
 void layer_file(struct loader *loader, const char *path, const char *asked_by)
 {
     size_t len;
-    char *bytes = read_whole(path, FILE_MAX, &len);
+    char *bytes = read_whole(path, FILE_MAX, &len, NULL);
     if (!bytes && errno == ENOENT && !asked_by) {
         return;
     }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/text.h"
@@ -55,7 +56,20 @@ struct instance *loader_instance(struct loader *loader, const struct section *se
     return instance ? instance : store_add(loader->conf, section, name, origin);
 }
 
-char *read_whole(const char *path, size_t max, size_t *len)
+static void loader_warning(struct loader *loader, const char *origin, const char *key, const char *what)
+{
+    char *before = loader->conf->warnings;
+    loader->conf->warnings = text_format("%s%s%s: %s: %s", before ? before : "", before ? "\n" : "", origin, key, what);
+    free(before);
+}
+
+static mode_t mode_of(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 ? status.st_mode : 0;
+}
+
+char *read_whole(const char *path, size_t max, size_t *len, mode_t *mode)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
@@ -72,6 +86,9 @@ char *read_whole(const char *path, size_t max, size_t *len)
         *len += n > 0 ? (size_t)n : 0;
     }
     int error = errno;
+    if (mode) {
+        *mode = mode_of(fd);
+    }
     close(fd);
     bytes[*len] = '\0';
     if (n < 0) {
@@ -87,10 +104,12 @@ char *read_whole(const char *path, size_t max, size_t *len)
  * The secret that a KEY_file names, without one trailing newline. Neither path nor content is ever told: whoever
  * confuses KEY with KEY_file has put the secret where the path belongs.
  */
-static char *secret_read(const char *path, const char **wrong)
+static char *secret_read(const char *path, const char **wrong, bool *exposed)
 {
     size_t len;
-    char *bytes = *path ? read_whole(path, SECRET_MAX, &len) : NULL;
+    mode_t mode = 0;
+    char *bytes = *path ? read_whole(path, SECRET_MAX, &len, &mode) : NULL;
+    *exposed = mode & S_IWOTH;
     if (!bytes) {
         *wrong = *path ? strerror(errno) : "its name is empty";
         return NULL;
@@ -116,6 +135,7 @@ void loader_set(struct loader *loader, enum layer layer, struct instance *instan
     char *key = cell_key(instance, option);
     char *text = NULL;
     const char *wrong = NULL;
+    bool exposed = false;
     char why[VALUE_WHY_LEN];
     if (setting->origin) {
         loader_mistake(loader, origin, "%s: set twice, first by %s", key, setting->origin);
@@ -123,7 +143,7 @@ void loader_set(struct loader *loader, enum layer layer, struct instance *instan
         return;
     }
     setting->origin = text_format("%s", origin);
-    text = from_file ? secret_read(value, &wrong) : text_format("%s", value);
+    text = from_file ? secret_read(value, &wrong, &exposed) : text_format("%s", value);
     if (!text) {
         loader_mistake(loader, origin, "%s: the file named here cannot be used: %s", key, wrong);
     } else if (!value_parse(option, text, &setting->number, why)) {
@@ -131,6 +151,10 @@ void loader_set(struct loader *loader, enum layer layer, struct instance *instan
         text_wipe(text);
     } else {
         setting->text = text;
+    }
+    /* That others may read it is how containers mount secrets; that others may write it is how a proxy is hijacked. */
+    if (setting->text && exposed) {
+        loader_warning(loader, origin, key, "others may write to the file named here");
     }
     free(key);
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "conf/store.h"
 
@@ -26,6 +27,7 @@ struct loader {
     size_t n_mistakes;
     struct ambiguity *ambiguities;
     size_t n_ambiguities;
+    bool override_backend; /* layers may disagree about which Redis a backend is */
 };
 
 /* "origin: what" */
@@ -40,13 +42,20 @@ struct instance *loader_instance(struct loader *loader, const struct section *se
 void loader_set(struct loader *loader, enum layer layer, struct instance *instance, const struct option *option,
                 bool from_file, const char *value, const char *origin);
 
-/* Whole file into memory; NULL on failure (errno). At most `max` bytes are read: *len > max says there are more. */
-char *read_whole(const char *path, size_t max, size_t *len);
+/*
+ * Whole file into memory; NULL on failure (errno). At most `max` bytes are read: *len > max says there are more. `mode`
+ * may be NULL.
+ */
+char *read_whole(const char *path, size_t max, size_t *len, mode_t *mode);
 
 /* asked_by: who named the path ("-c", "env RESPGATE_CONFIG"); NULL: it is the usual place and need not exist. */
 void layer_file(struct loader *loader, const char *path, const char *asked_by);
 void layer_env(struct loader *loader, char *const *environ_);
 void layer_sets(struct loader *loader, const char *const *sets, size_t n_sets);
-void loader_check(struct loader *loader); /* after all layers */
+void layer_foreign(struct loader *loader, char *const *environ_); /* what url_env names, after the other layers */
+void loader_check(struct loader *loader);                         /* after all layers */
+void check_backends(struct loader *loader);                       /* the part of it that compares backends */
 
-char *env_ignored(char *const *environ_); /* names of Redis-looking variables that are not read; the caller frees it */
+const char *env_value(char *const *environ_, const char *name); /* NULL when it is not set */
+/* Names of Redis-looking variables that are not read; the caller frees it. */
+char *env_ignored(const struct conf *conf, char *const *environ_);

@@ -14,18 +14,21 @@ enum option_type {
     OPTION_SIZE,     /* bytes, min..max */
     OPTION_DURATION, /* milliseconds, min..max */
     OPTION_BOOL,
-    OPTION_WORD,    /* one of `words` */
-    OPTION_NAMES,   /* names separated by blanks, or one of `words` alone */
-    OPTION_ADDRESS, /* host:port; may be empty */
-    OPTION_MODE,    /* permission bits in octal, min..max; readable as text and as number */
-    OPTION_URL      /* see conf/url.h; always a secret */
+    OPTION_WORD,     /* one of `words` */
+    OPTION_NAMES,    /* names separated by blanks, or one of `words` alone */
+    OPTION_ADDRESS,  /* host:port; may be empty */
+    OPTION_MODE,     /* permission bits in octal, min..max; readable as text and as number */
+    OPTION_VARIABLE, /* the name of an environment variable; may be empty */
+    OPTION_URL       /* see conf/url.h; always a secret */
 };
 
 struct option {
     const char *key;
     enum option_type type;
-    bool secret;   /* never printed; may be given as KEY_file too */
-    bool required; /* in every instance of its section */
+    bool secret;          /* never printed; may be given as KEY_file too */
+    bool required;        /* in every instance of its section */
+    const char *by_env;   /* the key that may name an environment variable holding the value instead */
+    const char *inherits; /* a plain section: empty stands for its value of the same key */
     int64_t min, max;
     const char *words;   /* "none|password|backend" */
     const char *initial; /* the default as text; "" for none */
@@ -44,7 +47,7 @@ struct section {
     size_t n_options;
 };
 
-extern const struct section conf_sections[];
+extern const struct section *const conf_sections[];
 extern const size_t conf_n_sections;
 
 const struct section *section_find(const char *name, size_t len);                 /* NULL when unknown */

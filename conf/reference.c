@@ -36,6 +36,8 @@ static void print_option(FILE *out, const struct option *option, const char *mar
     print_comment(out, option->doc);
     if (option->required) {
         fprintf(out, "# %s; required\n", allowed);
+    } else if (option->inherits) {
+        fprintf(out, "# %s; empty: as in [%s]\n", allowed, option->inherits);
     } else {
         fprintf(out, "# %s; default %s\n", allowed, *option->initial ? option->initial : "empty");
     }
@@ -56,7 +58,7 @@ void conf_print_reference(FILE *out)
     fprintf(out, "# Lines have at most %zu bytes. Values are taken as they stand, without quotes.\n",
             reader_line_max());
     for (size_t i = 0; i < conf_n_sections; i++) {
-        const struct section *section = &conf_sections[i];
+        const struct section *section = conf_sections[i];
         bool optional = section->named && !section->missing;
         fputs("\n\n", out);
         print_comment(out, section->doc);

@@ -14,8 +14,8 @@ struct conf *store_new(void)
     struct conf *conf = text_grow(NULL, sizeof *conf);
     *conf = (struct conf){.n_instances = 0};
     for (size_t i = 0; i < conf_n_sections; i++) {
-        if (!conf_sections[i].named) {
-            store_add(conf, &conf_sections[i], NULL, NULL);
+        if (!conf_sections[i]->named) {
+            store_add(conf, conf_sections[i], NULL, NULL);
         }
     }
     return conf;
@@ -25,7 +25,7 @@ struct instance *store_find(const struct conf *conf, const struct section *secti
 {
     for (size_t i = 0; i < conf->n_instances; i++) {
         struct instance *instance = &conf->instances[i];
-        if (instance->section == section && (!section->named || strcmp(instance->name, name) == 0)) {
+        if (instance->section == section && (!section->named || (name && strcmp(instance->name, name) == 0))) {
             return instance;
         }
     }
@@ -58,6 +58,12 @@ struct cell *instance_cell(const struct instance *instance, const struct option 
     return &instance->cells[option - instance->section->options];
 }
 
+const struct cell *plain_cell(const struct conf *conf, const char *section_name, const char *key)
+{
+    const struct section *section = section_find(section_name, strlen(section_name));
+    return instance_cell(store_find(conf, section, NULL), option_find(section, key));
+}
+
 const struct setting *cell_effective(const struct cell *cell)
 {
     size_t layer = LAYERS - 1;
@@ -65,6 +71,12 @@ const struct setting *cell_effective(const struct cell *cell)
         layer--;
     }
     return &cell->by[layer];
+}
+
+const struct cell *cell_in_force(const struct conf *conf, const struct cell *cell)
+{
+    const char *from = cell->option->inherits;
+    return from && !*cell_effective(cell)->text ? plain_cell(conf, from, cell->option->key) : cell;
 }
 
 bool cell_given(const struct cell *cell)
@@ -102,7 +114,7 @@ void store_each(const struct conf *conf, void (*visit)(void *context, const char
     for (size_t s = 0; s < conf_n_sections; s++) {
         for (size_t i = 0; i < conf->n_instances; i++) {
             const struct instance *instance = &conf->instances[i];
-            for (size_t j = 0; instance->section == &conf_sections[s] && j < instance->section->n_options; j++) {
+            for (size_t j = 0; instance->section == conf_sections[s] && j < instance->section->n_options; j++) {
                 char *key = cell_key(instance, instance->cells[j].option);
                 visit(context, key, &instance->cells[j]);
                 free(key);
@@ -111,23 +123,28 @@ void store_each(const struct conf *conf, void (*visit)(void *context, const char
     }
 }
 
+struct digest {
+    const struct conf *conf;
+    uint64_t hash;
+};
+
 static void digest_cell(void *context, const char *key, const struct cell *cell)
 {
-    uint64_t *hash = context;
-    const struct setting *setting = cell_effective(cell);
+    struct digest *digest = context;
+    const struct setting *setting = cell_effective(cell_in_force(digest->conf, cell));
     if (cell->option->secret && cell->option->type != OPTION_URL) {
         return;
     }
     char *value = value_format(cell->option, setting->text, setting->number);
-    *hash = fnv1a(fnv1a(*hash, key), value);
+    digest->hash = fnv1a(fnv1a(digest->hash, key), value);
     free(value);
 }
 
 void store_digest(const struct conf *conf, char out[17])
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    store_each(conf, digest_cell, &hash);
-    snprintf(out, 17, "%016" PRIx64, hash);
+    struct digest digest = {conf, UINT64_C(0xcbf29ce484222325)};
+    store_each(conf, digest_cell, &digest);
+    snprintf(out, 17, "%016" PRIx64, digest.hash);
 }
 
 void conf_free(struct conf *conf)
@@ -151,5 +168,8 @@ void conf_free(struct conf *conf)
     free(conf->file);
     free(conf->overridden);
     free(conf->ignored_env);
+    free(conf->warnings);
+    free(conf->expect);
+    free(conf->expect_origin);
     free(conf);
 }

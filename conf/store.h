@@ -40,6 +40,8 @@ struct conf {
     size_t n_instances;
     char *file;
     char *ignored_env;
+    char *warnings;               /* NULL while there are none */
+    char *expect, *expect_origin; /* NULL: nothing is expected */
     char *overridden;
     size_t overrides;
     char digest[17];
@@ -52,7 +54,10 @@ struct instance *store_find(const struct conf *conf, const struct section *secti
 struct instance *store_add(struct conf *conf, const struct section *section, const char *name, const char *origin);
 
 struct cell *instance_cell(const struct instance *instance, const struct option *option);
+const struct cell *plain_cell(const struct conf *conf, const char *section, const char *key); /* of a plain section */
 const struct setting *cell_effective(const struct cell *cell);
+/* The same, with an inheriting cell that is empty replaced by the one of the plain section that it looks to. */
+const struct cell *cell_in_force(const struct conf *conf, const struct cell *cell);
 bool cell_given(const struct cell *cell); /* by any layer above the defaults, rightly or wrongly */
 bool cell_bad(const struct cell *cell);   /* some layer said something wrong */
 

@@ -164,3 +164,21 @@ unsigned text_distance(const char *a, const char *b)
     }
     return row[b_len] < FAR ? row[b_len] : FAR;
 }
+
+void text_write_json(FILE *out, const char *text)
+{
+    bool utf8 = text_is_utf8(text, strlen(text));
+    fputc('"', out);
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (*c == '"' || *c == '\\') {
+            fprintf(out, "\\%c", *c);
+        } else if (*c < 0x20 || *c == 0x7f) {
+            fprintf(out, "\\u%04x", *c);
+        } else if (*c > 0x7f && !utf8) {
+            fputs("\\ufffd", out);
+        } else {
+            fputc(*c, out);
+        }
+    }
+    fputc('"', out);
+}

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 enum { TEXT_SHOWN = 40 };     /* most bytes of foreign text shown in a message */
 enum { TEXT_SHOWN_LEN = 44 }; /* room for those, "..." and the NUL */
@@ -29,3 +30,6 @@ void text_show_value(const char *text, char out[TEXT_SHOWN_LEN]);
 
 /* Edit distance, letter case ignored; anything above 2 is reported as 3. */
 unsigned text_distance(const char *a, const char *b);
+
+/* A JSON string. Foreign text may be in any encoding, JSON is UTF-8: what is not becomes U+FFFD. */
+void text_write_json(FILE *out, const char *text);

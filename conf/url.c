@@ -158,18 +158,6 @@ static bool query_parse(struct span query, struct redis_url *url, char *error, s
     return true;
 }
 
-static bool under_upstash(const char *host)
-{
-    static const char domain[] = "upstash.io";
-    size_t len = strlen(host);
-    while (len > 0 && host[len - 1] == '.') {
-        len--;
-    }
-    size_t want = sizeof domain - 1;
-    return len >= want && strncasecmp(host + len - want, domain, want) == 0 &&
-           (len == want || host[len - want - 1] == '.');
-}
-
 static const char *tcp_parse(struct span rest, struct redis_url *url, struct span *query)
 {
     struct span authority = cut(&rest, "/?");
@@ -182,7 +170,7 @@ static const char *tcp_parse(struct span rest, struct redis_url *url, struct spa
     if (wrong) {
         return wrong;
     }
-    if (!url->tls && under_upstash(address.host)) {
+    if (!url->tls && host_is_under(address.host, "upstash.io")) {
         return "a host under upstash.io needs rediss://";
     }
     url->host = text_format("%s", address.host[0] ? address.host : "localhost");
@@ -261,6 +249,23 @@ void redis_url_free(struct redis_url *url)
     text_wipe(url->user); /* some write a password there */
     free(url->host);
     *url = (struct redis_url){.port = 0};
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool redis_url_same(const struct redis_url *a, const struct redis_url *b)
+{
+    bool host = a->is_unix ? strcmp(a->host, b->host) == 0 : strcasecmp(a->host, b->host) == 0;
+    return a->tls == b->tls && a->is_unix == b->is_unix && host && a->port == b->port && a->db == b->db &&
+           same_text(a->user, b->user);
+}
+
+bool redis_url_is_local(const struct redis_url *url)
+{
+    return url->is_unix || host_is_loopback(url->host) || host_is_private(url->host);
 }
 
 /* Of a broken URL only what stands between the last '@' and a query is shown: anything else may be a piece of a

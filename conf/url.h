@@ -25,6 +25,12 @@ struct redis_url {
 bool redis_url_parse(const char *text, struct redis_url *url, char *error, size_t error_len);
 void redis_url_free(struct redis_url *url); /* zeroes the password first */
 
+/* The same place, TLS, user and database. The password may differ, as a rotated one does. */
+bool redis_url_same(const struct redis_url *a, const struct redis_url *b);
+
+/* On this host or in a private network, by what the URL says (see host_is_private()): nothing is looked up. */
+bool redis_url_is_local(const struct redis_url *url);
+
 /* The URL with its password as ***, into out. Works on broken URLs too: then everything up to the last '@' is hidden.
  */
 void redis_url_redact(const char *text, char *out, size_t out_len);

@@ -112,6 +112,15 @@ static bool parse_address(const char *text, char why[VALUE_WHY_LEN])
     return !wrong;
 }
 
+/* A URL or a password put here by mistake is not quoted: names have other bytes. */
+static bool parse_variable(const char *text, char why[VALUE_WHY_LEN])
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+    bool good = strspn(text, allowed) == strlen(text) && (*text < '0' || *text > '9');
+    snprintf(why, VALUE_WHY_LEN, "is not the name of an environment variable");
+    return good;
+}
+
 static bool in_range(const struct option *option, int64_t number)
 {
     return number >= option->min && number <= option->max;
@@ -159,6 +168,9 @@ void value_allowed(const struct option *option, char out[VALUE_WHY_LEN])
     case OPTION_MODE:
         snprintf(out, VALUE_WHY_LEN, "permissions in octal, 0000 to %04llo", (unsigned long long)option->max);
         return;
+    case OPTION_VARIABLE:
+        snprintf(out, VALUE_WHY_LEN, "the name of an environment variable");
+        return;
     case OPTION_URL:
         snprintf(out, VALUE_WHY_LEN, "a redis://, rediss:// or unix:// URL");
         return;
@@ -196,6 +208,8 @@ static bool parse_typed(const struct option *option, const char *text, int64_t *
         *number = digits;
         return good && in_range(option, *number);
     }
+    case OPTION_VARIABLE:
+        return parse_variable(text, why);
     case OPTION_URL:
         if (redis_url_parse(text, &url, why, VALUE_WHY_LEN)) {
             redis_url_free(&url);
@@ -214,6 +228,9 @@ bool value_parse(const struct option *option, const char *text, int64_t *number,
     if (len == 0 && option->required) {
         snprintf(why, VALUE_WHY_LEN, "is empty, a value is required");
         return false;
+    }
+    if (len == 0 && option->inherits) {
+        return true;
     }
     if (text_has_control(text, len, true) || (!option->secret && !text_is_utf8(text, len))) {
         snprintf(why, VALUE_WHY_LEN, "holds a control byte or is not UTF-8");
@@ -263,6 +280,7 @@ char *value_format(const struct option *option, const char *text, int64_t number
     case OPTION_WORD:
     case OPTION_NAMES:
     case OPTION_ADDRESS:
+    case OPTION_VARIABLE:
     case OPTION_URL:
         break;
     }

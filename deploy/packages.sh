@@ -6,7 +6,8 @@ packages_build=(gcc libc6-dev pkg-config meson ninja-build python3
     libevent-dev libhiredis-dev libinih-dev libssl-dev)
 packages_run=(redis-server redis-tools)
 packages_test=(git libcmocka-dev python3-pytest python3-redis python3-hypothesis
-    clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck strace procps)
+    clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck strace procps
+    nftables openssl)
 
 package_missing() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" != installed ]

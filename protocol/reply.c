@@ -27,6 +27,7 @@ const char reply_text_no_such_client[] = "ERR No such client";
 const char reply_text_maint_notifications[] = "ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.";
 const char reply_text_rgunavail[] = "RGUNAVAIL no backend is usable; nothing was sent, safe to retry";
 const char reply_text_rgunknown[] = "RGUNKNOWN backend connection lost after the request was sent; it may have run";
+const char reply_text_rgstate_dataset[] = "RGSTATE another data set is in use now; this command was not sent";
 const char reply_text_rgstate[] = "RGSTATE the backend connection that held this session's state is gone";
 const char reply_text_rglimit_command[] = "RGLIMIT command is too large to be answered here";
 const char reply_text_rglimit_pins[] = "RGLIMIT no backend connection is free (max_connections)";

@@ -52,6 +52,7 @@ extern const char reply_text_maint_notifications[];
 extern const char reply_text_rgunavail[]; /* RGUNAVAIL no backend is usable; nothing was sent, safe to retry */
 extern const char
     reply_text_rgunknown[]; /* RGUNKNOWN backend connection lost after the request was sent; it may have run */
+extern const char reply_text_rgstate_dataset[]; /* RGSTATE another data set is in use now; this command was not sent */
 extern const char reply_text_rgstate[]; /* RGSTATE the backend connection that held this session's state is gone */
 extern const char reply_text_rglimit_command[];   /* RGLIMIT command is too large to be answered here */
 extern const char reply_text_rglimit_pins[];      /* RGLIMIT no backend connection is free */

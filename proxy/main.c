@@ -1,4 +1,5 @@
 /* respgate: a proxy sidecar in front of Redis. This file only finds the subcommand. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,12 @@ static const struct {
     int allowed;
     int (*run)(const struct cli_options *);
 } subcommands[] = {
-    {"run", CLI_CONF, cli_run},
+    {"run", CLI_CONF | CLI_EXPECT, cli_run},
+    {"check", CLI_CONF | CLI_EXPECT | CLI_CONNECT | CLI_JSON, cli_check},
     {"config", CLI_CONF | CLI_JSON | CLI_ORIGINS | CLI_EXAMPLE, cli_config},
+    {"wait", CLI_CONF | CLI_WAIT, cli_wait},
+    {"health", CLI_CONF | CLI_LIVE, cli_health},
+    {"replay", CLI_ARGUMENT, cli_replay},
     {"version", 0, cli_version},
 };
 
@@ -34,6 +39,7 @@ static int run_subcommand(size_t i, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of the write, not our end */
     if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
         cli_usage(true);
         return EXIT_FINE;

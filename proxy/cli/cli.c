@@ -6,34 +6,36 @@
 #include <unistd.h>
 
 #include "conf/conf.h"
+#include "conf/value.h"
 
 extern char **environ;
+
+enum { WAIT_DEFAULT_MS = 30000 };
 
 void cli_usage(bool to_stdout)
 {
     fputs(
-        "usage: respgate run     [-c FILE] [--set section.key=value]...   serve, in the foreground\n"
+        "usage: respgate run     [-c FILE] [--set section.key=value]... [--expect NAME] [--override backend]\n"
+        "                                                                 serve, in the foreground\n"
+        "       respgate check   [-c FILE] [--connect] [--json]           read the configuration; try every backend\n"
         "       respgate config  [-c FILE] [--set ...] [--origins] [--json]\n"
         "                                                                 effective settings and where they come from\n"
         "       respgate config  --example                                the annotated reference file\n"
+        "       respgate wait    [--for ready|live|backend=NAME] [--max 30s]\n"
+        "                                                                 until a running respgate is that far\n"
+        "       respgate health  [--live]                                 one look at a running respgate\n"
+        "       respgate replay  FILE                                     repeat the decisions in a log; - is stdin\n"
         "       respgate version\n"
         "\n"
         "RESPGATE_BACKEND_URL=redis://127.0.0.1:6379/0 respgate run\n"
         "       listens on 127.0.0.1:6380; every setting can also be RESPGATE_<SECTION>_<KEY>\n"
         "\n"
-        "exit codes: 0 fine, 1 failed, 64 usage, 75 timed out, 78 configuration\n",
+        "--expect NAME (or RESPGATE_EXPECT): serve only when backend NAME is the one in use\n"
+        "--override backend: let the environment or --set name another backend than the file does\n"
+        "\n"
+        "exit codes: 0 fine, 1 failed, 2 backend not reachable, 3 backend not the one meant, 64 usage, 75 timed out,\n"
+        "            78 configuration\n",
         to_stdout ? stdout : stderr);
-}
-
-static bool is_flag(const char *arg, const char *name, bool allowed)
-{
-    return allowed && !strcmp(arg, name);
-}
-
-/* `-c FILE` and `--set X`: the value, or NULL when it is missing. */
-static const char *value_of(int argc, char **argv, int *i)
-{
-    return *i + 1 < argc ? argv[++*i] : NULL;
 }
 
 static bool complain(const char *what, const char *arg)
@@ -43,43 +45,112 @@ static bool complain(const char *what, const char *arg)
     return false;
 }
 
+static bool set_max(struct cli_options *options, const char *value)
+{
+    static const struct option row = {.key = "--max", .type = OPTION_DURATION, .min = 1, .max = 24 * 3600 * 1000};
+    char why[VALUE_WHY_LEN];
+    int64_t ms;
+
+    if (!value_parse(&row, value, &ms, why))
+        return false;
+    options->max_ms = (uint64_t)ms;
+    return true;
+}
+
+/* A flag with a value; false when there is no such flag here, or the value is wrong. */
+static bool take_value(struct cli_options *options, int allowed, const char *flag, const char *value)
+{
+    const struct {
+        const char *name;
+        int allowed;
+        const char **set;
+    } texts[] = {
+        {"-c", CLI_CONF, &options->file},
+        {"--set", CLI_CONF, &options->sets[options->n_sets]},
+        {"--expect", CLI_EXPECT, &options->expect},
+        {"--for", CLI_WAIT, &options->goal},
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (!(allowed & texts[i].allowed) || strcmp(flag, texts[i].name) != 0)
+            continue;
+        *texts[i].set = value;
+        options->n_sets += !strcmp(flag, "--set");
+        return true;
+    }
+    if ((allowed & CLI_CONF) && !strcmp(flag, "--override") && !strcmp(value, "backend")) {
+        options->override_backend = true;
+        return true;
+    }
+    return (allowed & CLI_WAIT) && !strcmp(flag, "--max") && set_max(options, value);
+}
+
+/* A flag that stands for itself; false when there is no such flag here. */
+static bool take_word(struct cli_options *options, int allowed, const char *flag)
+{
+    const struct {
+        const char *name;
+        int allowed;
+        bool *set;
+    } words[] = {
+        {"--json", CLI_JSON, &options->json},
+        {"--origins", CLI_ORIGINS, &options->origins},
+        {"--example", CLI_EXAMPLE, &options->example},
+        {"--live", CLI_LIVE, &options->live},
+        {"--connect", CLI_CONNECT, &options->connect},
+        {"--help", ~0, &options->help},
+        {"-h", ~0, &options->help},
+    };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if ((allowed & words[i].allowed || words[i].allowed == ~0) && !strcmp(flag, words[i].name)) {
+            *words[i].set = true;
+            return true;
+        }
+    if (!(allowed & CLI_ARGUMENT) || options->argument || (flag[0] == '-' && flag[1]))
+        return false;
+    options->argument = flag;
+    return true;
+}
+
 bool cli_parse(struct cli_options *options, int argc, char **argv, int allowed)
 {
-    memset(options, 0, sizeof(*options));
+    *options = (struct cli_options){.max_ms = WAIT_DEFAULT_MS};
     options->sets = calloc((size_t)argc + 1, sizeof(*options->sets));
     if (!options->sets)
         return complain("out of memory", "");
     for (int i = 0; i < argc; i++) {
-        const char *arg = argv[i];
-        const char *value = NULL;
-        if (!strcmp(arg, "-h") || !strcmp(arg, "--help"))
-            options->help = true;
-        else if (is_flag(arg, "-c", allowed & CLI_CONF) && (value = value_of(argc, argv, &i)))
-            options->file = value;
-        else if (is_flag(arg, "--set", allowed & CLI_CONF) && (value = value_of(argc, argv, &i)))
-            options->sets[options->n_sets++] = value;
-        else if (is_flag(arg, "--json", allowed & CLI_JSON))
-            options->json = true;
-        else if (is_flag(arg, "--origins", allowed & CLI_ORIGINS))
-            options->origins = true;
-        else if (is_flag(arg, "--example", allowed & CLI_EXAMPLE))
-            options->example = true;
-        else
-            return complain("unknown or incomplete argument", arg);
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+
+        if (take_word(options, allowed, argv[i]))
+            continue;
+        if (!value || !take_value(options, allowed, argv[i], value))
+            return complain("unknown or incomplete argument", argv[i]);
+        i++;
     }
+    if ((allowed & CLI_ARGUMENT) && !options->argument && !options->help)
+        return complain("missing argument", "FILE");
     return true;
 }
 
-struct conf *cli_load(const struct cli_options *options)
+struct conf *cli_load_conf(const struct cli_options *options, char **errors)
 {
     struct conf_sources sources = {
         .file = options->file,
         .environ_ = environ,
         .sets = options->sets,
         .n_sets = options->n_sets,
+        .expect = options->expect,
+        .override_backend = options->override_backend,
     };
+
+    return conf_load(&sources, errors);
+}
+
+struct conf *cli_load(const struct cli_options *options)
+{
     char *errors = NULL;
-    struct conf *conf = conf_load(&sources, &errors);
+    struct conf *conf = cli_load_conf(options, &errors);
 
     if (!conf)
         fprintf(stderr, "%s%s", errors ? errors : "out of memory", "\n");

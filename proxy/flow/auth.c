@@ -17,8 +17,8 @@ enum { PROVEN_FOR_MS = 10000 }; /* how long the backend's word on a login is tak
 
 struct pool *auth_first_pool(struct worker *worker)
 {
-    const struct redis_url *url = &worker->settings->backend->url;
-    struct lane_key key = {.db = url->db, .resp = 2};
+    const struct redis_url *url = &worker->backend->url;
+    struct lane_key key = {.backend = worker->backend, .db = url->db, .resp = 2};
 
     if (worker->settings->auth != AUTH_BACKEND) {
         key.user = url->user;
@@ -237,7 +237,7 @@ size_t auth_select(struct client *client, const struct call *call)
         return answer(client, call, db < INT32_MIN || db > INT32_MAX ? reply_text_not_int32 : reply_text_bad_db);
     if ((unsigned)db == key.db)
         return answer(client, call, NULL);
-    key.db = (unsigned)db;
+    lane_key_select(&key, (unsigned)db);
     pool = settle(client, call, &key, false, &used);
     if (!pool)
         return used;

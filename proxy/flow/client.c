@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/flow/script_cache.h"
+#include "proxy/flow/switch.h"
 #include "proxy/flow/tour.h"
 #include "proxy/net/log.h"
 #include "proxy/net/owner.h"
@@ -360,6 +361,16 @@ void client_answer_ok(struct client *client)
     client_answer(client, &(struct reply_writer){.bytes = ok, .len = 5}, &client->worker->counters.replied);
 }
 
+void client_answer_text(struct client *client, const char *text, size_t len)
+{
+    uint8_t *bytes = malloc(len + 48);
+    struct reply_writer w = {.bytes = bytes, .cap = bytes ? len + 48 : 0};
+
+    reply_verbatim(&w, client->pool->key.resp, text, len);
+    client_answer(client, &w, &client->worker->counters.replied);
+    free(bytes);
+}
+
 /* --- requests --- */
 
 struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
@@ -375,6 +386,8 @@ struct request *client_send(struct client *client, struct lane *lane, enum reque
     }
     client->inflight++;
     count(client->worker, accepted);
+    if (lane->pool->key.backend->metered && !client->worker->settings->unbilled[client->last_command->index])
+        count(client->worker, billed);
     return request;
 }
 
@@ -393,6 +406,8 @@ static void requests_ended(struct client *client, uint32_t n)
     client->blocked = false;
     if (client->pin)
         pin_release_if_free(client);
+    if (client->leaving && !switch_client(client))
+        return;
     if (client->gate == GATE_DRAIN)
         client_open_gate(client);
     if (client->at_eof)

@@ -128,8 +128,10 @@ struct client {
     bool at_eof : 1;
     bool authenticated : 1;
     bool is_unix : 1;
-    bool throttled : 1; /* it must read: in the worker's list, since throttled_ms */
-    bool resent : 1;    /* the reply being handled is not the last word: its call was sent again */
+    bool throttled : 1;    /* it must read: in the worker's list, since throttled_ms */
+    bool leaving : 1;      /* goes over to another backend once nothing is in flight */
+    bool must_be_told : 1; /* its next command is answered that the data set has changed */
+    bool resent : 1;       /* the reply being handled is not the last word: its call was sent again */
 };
 
 /* How far call_arg() has walked, so that a loop over all arguments walks once. */
@@ -173,6 +175,8 @@ bool client_is_muted(const struct client *client);
 void client_answer(struct client *client, const struct reply_writer *reply, _Atomic uint64_t *outcome);
 void client_answer_error(struct client *client, const char *text, _Atomic uint64_t *outcome);
 void client_answer_ok(struct client *client);
+/* Lines for people: a bulk string, in RESP3 a verbatim one. */
+void client_answer_text(struct client *client, const char *text, size_t len);
 
 /* Sends the command being taken on `lane`. */
 struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
@@ -206,6 +210,8 @@ size_t dispatch(struct client *client, const uint8_t *bytes, size_t len, size_t 
 /* Sends on the shared lane, or the pin when there is one. */
 size_t dispatch_plain(struct client *client, const struct call *call);
 size_t dispatch_refused(struct client *client, const struct call *call);
+/* Answers that the backend cannot be asked now. What came along behind a MULTI or WATCH must not run without it. */
+size_t dispatch_unserved(struct client *client, const struct call *call, const char *text, _Atomic uint64_t *outcome);
 
 /* --- pin.c --- */
 
@@ -262,6 +268,10 @@ size_t local_quit(struct client *client, const struct call *call);
 size_t local_reset(struct client *client, const struct call *call);
 /* (P|S)UNSUBSCRIBE without a subscription. */
 size_t local_unsubscribe(struct client *client, const struct call *call);
+
+/* --- status.c --- */
+
+size_t status_command(struct client *client, const struct call *call);
 
 /* --- auth.c --- */
 

@@ -124,21 +124,11 @@ static size_t set_info(struct client *client, const struct call *call)
     return succeed(client, call);
 }
 
-static size_t answer_text(struct client *client, const struct call *call, const char *text, size_t len)
-{
-    uint8_t *bytes = malloc(len + 48);
-    struct reply_writer w = {.bytes = bytes, .cap = bytes ? len + 48 : 0};
-
-    reply_verbatim(&w, client->pool->key.resp, text, len);
-    client_answer(client, &w, &client->worker->counters.replied);
-    free(bytes);
-    return call->len;
-}
-
 static size_t info(struct client *client, const struct call *call)
 {
     char line[CLIENT_LINE_MAX];
-    return answer_text(client, call, line, client_line(client, line));
+    client_answer_text(client, line, client_line(client, line));
+    return call->len;
 }
 
 static size_t set_reply_mode(struct client *client, const struct call *call)
@@ -244,7 +234,7 @@ static bool visit_blocked(struct tour *tour, struct worker *worker)
 
     TAILQ_FOREACH(client, &worker->clients, link)
     if (client->id == tour->target && client->blocked && client->pin)
-        tour->backend_id = client->pin->backend_id;
+        tour_note_pin(tour, client->pin);
     return true;
 }
 
@@ -297,7 +287,7 @@ static size_t list(struct client *client, const struct call *call)
     int64_t id;
 
     if (client->tour) {
-        answer_text(client, call, client->tour->text ? client->tour->text : "", client->tour->text_len);
+        client_answer_text(client, client->tour->text ? client->tour->text : "", client->tour->text_len);
         tour_forget(client);
         return call->len;
     }
@@ -419,7 +409,7 @@ static size_t send_unblock(struct client *client, const struct call *call, uint6
     char command[128], id[24];
     struct call rewritten = *call;
 
-    key.db = 0;
+    lane_key_select(&key, 0);
     if (!client->pin && !pin_acquire(client, pool_get(client->worker, &key), call, &used))
         return used;
     int id_len = snprintf(id, sizeof(id), "%llu", (unsigned long long)backend_id);
@@ -440,7 +430,7 @@ static size_t unblock(struct client *client, const struct call *call)
     size_t len;
 
     if (client->tour) {
-        uint64_t backend_id = client->tour->backend_id;
+        uint64_t backend_id = tour_backend_id(client->tour, client->pool);
         size_t used = backend_id ? send_unblock(client, call, backend_id) : answer_number(client, call, 0);
         if (used)
             tour_forget(client);

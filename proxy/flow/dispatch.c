@@ -20,6 +20,16 @@ size_t dispatch_refused(struct client *client, const struct call *call)
     return call->len;
 }
 
+size_t dispatch_unserved(struct client *client, const struct call *call, const char *text, _Atomic uint64_t *outcome)
+{
+    bool guards = call->row->id == CMD_MULTI || call->row->id == CMD_WATCH;
+
+    client_answer_error(client, text, outcome);
+    if (guards && call->available > call->len)
+        client_finish(client, "a transaction could not begin, and its commands are here already");
+    return call->len;
+}
+
 /* The lane of a command that anybody may share; NULL when the command must wait. */
 static struct lane *choose_lane(struct client *client)
 {
@@ -92,7 +102,7 @@ static size_t dispatch_control(struct client *client, const struct call *call)
 
     if (client->pin && pin_is_held(client))
         return dispatch_plain(client, call);
-    key.db = 0; /* the effect is the same, and SELECT would fail while a script runs */
+    lane_key_select(&key, 0); /* the effect is the same, and SELECT would fail while a script runs */
     if (!pin_acquire(client, pool_get(client->worker, &key), call, &used))
         return used;
     client_send(client, client->pin, REQUEST_ONCE, call->bytes, call->len);
@@ -199,12 +209,35 @@ static size_t dispatch_by_class(struct client *client, const struct call *call)
     return 0;
 }
 
+/* Whether the command must not go to the backend now: what it is answered instead. */
+static bool answer_for_backend(struct client *client, const struct call *call, size_t *used)
+{
+    const struct worker *worker = client->worker;
+    bool here = call->row->cls == COMMAND_LOCAL || call->row->cls == COMMAND_REWRITE;
+
+    if (here || !(client->must_be_told || worker->hopeless) || client->pin)
+        return false;
+    *used = 0;
+    if (!client_drained(client))
+        return true;
+    if (client->must_be_told) {
+        client->must_be_told = false;
+        *used = dispatch_unserved(client, call, reply_text_rgstate_dataset, &client->worker->counters.state);
+    } else {
+        *used = dispatch_unserved(client, call, reply_text_rgunavail, &client->worker->counters.unavailable);
+    }
+    return true;
+}
+
 static size_t dispatch_call(struct client *client, const struct call *call)
 {
     const struct command *row = call->row;
     bool wait = false;
+    size_t used = 0;
 
     client->last_command = row;
+    if (client->leaving && !client_drained(client))
+        return 0; /* what it asks from now on is for the backend it goes to, also when it has a lane of its own */
     if (row->id == CMD_POST || row->id == CMD_HOST) {
         if (client_drained(client))
             client_close(client, "HTTP request");
@@ -229,6 +262,8 @@ static size_t dispatch_call(struct client *client, const struct call *call)
         return session_dispatch(client, call);
     if (client->worker->settings->refused[row->index])
         return dispatch_refused(client, call);
+    if (answer_for_backend(client, call, &used))
+        return used;
     return dispatch_by_class(client, call);
 }
 

@@ -9,13 +9,13 @@
 #include "protocol/pubsub.h"
 #include "proxy/flow/pool.h"
 #include "proxy/flow/worker.h"
+#include "proxy/health/error_words.h"
 #include "proxy/net/log.h"
 #include "proxy/net/owner.h"
 
 enum {
     CONGESTED = 1 << 20,
     CONGESTED_PIN = 1 << 18, /* there may be many, and nobody else's requests to fill them */
-    TIMEOUTS_TO_GIVE_UP = 5, /* a reply that is later than so many command_timeouts will not come */
 };
 
 /* To whom the reply under way goes; decided at its first bytes. */
@@ -84,23 +84,13 @@ void lane_unref(struct lane *lane)
     reap_if_unused(lane);
 }
 
-static void wake_waiters(struct lane *lane)
+void lane_wake_waiters(struct lane *lane)
 {
     struct lane_waiter *waiter;
     while ((waiter = TAILQ_FIRST(&lane->waiters))) {
         TAILQ_REMOVE(&lane->waiters, waiter, link);
         waiter->wake(waiter);
     }
-}
-
-/* Nobody is left to answer the oldest request. */
-static void lose_oldest(struct lane *lane, enum request_loss loss)
-{
-    struct request request = *request_oldest(&lane->queue);
-
-    request_pop(&lane->queue);
-    if (!request.dropped)
-        request.owner->ops->on_lost(request.owner, lane, &request, loss);
 }
 
 void lane_bury(struct lane *lane)
@@ -111,21 +101,21 @@ void lane_bury(struct lane *lane)
     lane->state = LANE_CLOSED;
     lane->role = LANE_DEAD;
     while (request_count(&lane->queue))
-        lose_oldest(lane, REQUEST_UNKNOWN);
-    wake_waiters(lane);
+        lane_lose_oldest(lane, REQUEST_UNKNOWN);
+    lane_wake_waiters(lane);
     lane_unref(lane);
 }
 
 void lane_open(struct lane *lane)
 {
     struct worker *worker = lane->pool->worker;
-    struct backend *backend = worker->settings->backend;
+    struct backend *backend = lane->pool->key.backend;
     struct backend_addresses *addresses = atomic_load(&backend->addresses);
     unsigned turn = lane->pool->failures;
 
     assert(lane->state == LANE_CLOSED);
     lane->state = LANE_OPENING;
-    lane->opening_until_ms = loop_now_ms(&worker->loop) + worker->settings->connect_timeout_ms;
+    lane->opening_until_ms = loop_now_ms(&worker->loop) + backend->connect_timeout_ms;
     lane->delivered = 0;
     reply_scan_reset(&lane->scan);
     worker_want_tick(worker);
@@ -133,6 +123,7 @@ void lane_open(struct lane *lane)
         lane_fail(lane, "backend name is not resolved");
         return;
     }
+    backend_use_tls(backend, &lane->conn);
     const struct sockaddr *address = (const struct sockaddr *)&addresses->at[turn % addresses->count].address;
     if (!conn_connect(&lane->conn, address, addresses->at[turn % addresses->count].len))
         lane_fail(lane, strerror(errno));
@@ -176,8 +167,8 @@ struct request *lane_send(struct lane *lane, struct requester *owner, uint8_t ki
     request->start = lane->given;
     request->sent_ms = (uint32_t)loop_now_ms(&worker->loop);
     lane_send_more(lane, bytes, len);
-    if (lane->state == LANE_CLOSED && lane->role == LANE_SHARED)
-        worker_want_tick(worker);
+    if (!worker->tick_armed)
+        worker_want_tick(worker); /* requests in flight have deadlines */
     return request_at(&lane->queue, request_count(&lane->queue) - 1);
 }
 
@@ -241,7 +232,7 @@ void lane_stop_waiting(struct lane *lane, struct lane_waiter *waiter)
 
 static void on_drained(struct conn *conn)
 {
-    wake_waiters(from_conn(conn));
+    lane_wake_waiters(from_conn(conn));
 }
 
 /* --- replies --- */
@@ -262,11 +253,22 @@ static enum target choose_target(struct lane *lane, const uint8_t *bytes, size_t
     return lane->holder ? TO_HOLDER : TO_NOBODY;
 }
 
+/* What an error says of the backend rather than of the command is worth a check at once. */
+static void note_error(struct lane *lane, const uint8_t *bytes, size_t len)
+{
+    enum health_cause cause = error_words(bytes, len);
+
+    if (cause != CAUSE_NONE && cause != CAUSE_AUTH && cause != CAUSE_BUSY)
+        backend_hint(lane->pool->key.backend, cause);
+}
+
 static void deliver_to_request(struct lane *lane, const uint8_t *bytes, size_t len, bool last)
 {
     struct request *oldest = request_oldest(&lane->queue);
 
     oldest->type = lane->scan.type;
+    if (oldest->type == '-' && !oldest->begun)
+        note_error(lane, bytes, len);
     if (!last) {
         if (!oldest->dropped)
             oldest->owner->ops->on_reply(oldest->owner, lane, oldest, bytes, len, false);
@@ -428,23 +430,24 @@ static void end(struct lane *lane, const char *reason, bool on_purpose)
     conn_close(&lane->conn);
     lane->state = LANE_CLOSED;
     lane->subscriber = false;
+    if (!on_purpose && was_ready)
+        backend_hint(pool->key.backend, CAUSE_LOST);
     if (!on_purpose)
         counter_add(was_ready ? &pool->worker->counters.lanes_lost : &pool->worker->counters.lanes_failed, 1);
     /* An idle connection that the backend closes is daily life; all else is worth a look. */
     bool daily = on_purpose || !was_ready || (!lost && at_eof);
     log_write(daily ? LOG_DEBUG : LOG_WARN, "lane lost", LOG_NUM("lane", lane->serial),
-              LOG_TEXT("backend", pool->worker->settings->backend->name), LOG_TEXT("reason", reason),
-              LOG_NUM("in_flight", lost));
+              LOG_TEXT("backend", pool->key.backend->name), LOG_TEXT("reason", reason), LOG_NUM("in_flight", lost));
     lane_ref(lane);
     for (; lost; lost--)
-        lose_oldest(lane, REQUEST_UNKNOWN);
+        lane_lose_oldest(lane, REQUEST_UNKNOWN);
     holder = lane->holder; /* it may have let go just now */
     if (holder) {
         lane->holder = NULL;
         holder->ops->on_lane_lost(holder, lane, reason);
     }
     lane->tunnel = false; /* not before its holder has been told, to whom a tunnel matters */
-    wake_waiters(lane);
+    lane_wake_waiters(lane);
     pool_lane_lost(pool, lane, was_ready, reason);
     lane_unref(lane);
 }
@@ -458,43 +461,4 @@ void lane_drop(struct lane *lane, const char *reason)
 {
     lane->holder = NULL;
     end(lane, reason, true);
-}
-
-/* --- deadlines --- */
-
-static bool is_older(const struct request *request, uint64_t now_ms, uint64_t timeout_ms)
-{
-    return (uint32_t)now_ms - request->sent_ms >= timeout_ms;
-}
-
-void lane_expire_unsent(struct lane *lane, uint64_t now_ms, uint64_t timeout_ms)
-{
-    while (request_count(&lane->queue) && is_older(request_oldest(&lane->queue), now_ms, timeout_ms)) {
-        uint64_t start = request_oldest(&lane->queue)->start;
-        uint64_t end = request_count(&lane->queue) > 1 ? request_at(&lane->queue, 1)->start : lane->given;
-
-        buf_consume(&lane->pool->worker->loop.pool, &lane->pending, (size_t)(end - start));
-        lose_oldest(lane, REQUEST_UNSENT);
-    }
-    if (!lane_is_congested(lane))
-        wake_waiters(lane);
-}
-
-void lane_expire_sent(struct lane *lane, uint64_t now_ms, uint64_t timeout_ms)
-{
-    if (request_count(&lane->queue) &&
-        is_older(request_oldest(&lane->queue), now_ms, TIMEOUTS_TO_GIVE_UP * timeout_ms)) {
-        lane_fail(lane, "no reply for several command timeouts");
-        return;
-    }
-    for (uint32_t i = 0; i < request_count(&lane->queue); i++) {
-        struct request *request = request_at(&lane->queue, i);
-        if (!is_older(request, now_ms, timeout_ms))
-            return;
-        if (request->dropped)
-            continue;
-        request->dropped = true;
-        struct request copy = *request;
-        copy.owner->ops->on_lost(copy.owner, lane, &copy, REQUEST_TIMEOUT);
-    }
 }

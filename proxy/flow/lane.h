@@ -75,10 +75,12 @@ struct lane {
     struct login login;
     uint64_t backend_id; /* CLIENT ID of this connection on the server; 0 = not known */
     uint64_t opening_until_ms;
-    uint64_t used_ms;      /* when it was last given a command or became idle */
-    uint64_t held_up_ms;   /* while DIVERTED: how long those behind have waited for clients that do not read */
-    uint64_t held_up_from; /* conn.received when it was diverted */
-    char name[64];         /* CLIENT SETNAME in effect on the backend; "" = none */
+    uint64_t used_ms;            /* when it was last given a command or became idle */
+    uint64_t received_then;      /* conn.received when it was last asked whether users get replies */
+    uint64_t heard_at, heard_ms; /* conn.received when it was last seen to grow, and when that was */
+    uint64_t held_up_ms;         /* while DIVERTED: how long those behind have waited for clients that do not read */
+    uint64_t held_up_from;       /* conn.received when it was diverted */
+    char name[64];               /* CLIENT SETNAME in effect on the backend; "" = none */
     TAILQ_HEAD(, lane_waiter) waiters;
 };
 
@@ -114,9 +116,16 @@ void lane_drop(struct lane *lane, const char *reason);
 /* For pool.c: takes the lane out for good, without telling anybody. Its queue must be empty or tombstones. */
 void lane_bury(struct lane *lane);
 
+/* --- lane_deadline.c, and what it shares with lane.c --- */
+
+void lane_wake_waiters(struct lane *lane);
+/* Nobody is left to answer the oldest request. */
+void lane_lose_oldest(struct lane *lane, enum request_loss loss);
 /* Tells the owners of requests that waited unsent for longer than the deadline, or in vain for a reply. */
 void lane_expire_unsent(struct lane *lane, uint64_t now_ms, uint64_t timeout_ms);
 void lane_expire_sent(struct lane *lane, uint64_t now_ms, uint64_t timeout_ms);
+/* Whether requests wait for replies and nothing at all has come for so long, though we would have read it. */
+bool lane_is_silent(struct lane *lane, uint64_t now_ms, uint64_t threshold_ms);
 
 /* For login.c: the connection is proven to be in step. */
 void lane_login_done(struct lane *lane);

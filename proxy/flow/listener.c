@@ -193,7 +193,7 @@ static void take(struct listener *listener, int fd)
 {
     struct crew *crew = listener->worker->crew;
 
-    if (atomic_fetch_add(&crew->clients, 1) < crew->settings->max_clients) {
+    if (atomic_fetch_add(&crew->clients, 1) < listener->worker->settings->max_clients) {
         client_accept(listener->worker, fd, listener->is_unix);
         return;
     }

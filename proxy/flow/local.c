@@ -85,6 +85,9 @@ size_t local_dispatch(struct client *client, const struct call *call)
         return auth_hello(client, call);
     case CMD_SELECT:
         return auth_select(client, call);
+    case CMD_RESPGATE_STATUS:
+    case CMD_RESPGATE_ANY:
+        return status_command(client, call);
     default:
         return client_command(client, call);
     }

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "proxy/flow/lane.h"
 #include "proxy/flow/pool.h"
 #include "proxy/flow/worker.h"
+#include "proxy/health/handshake.h"
 
 static void send_step(struct lane *lane, int argc, const char **argv)
 {
@@ -22,14 +22,6 @@ static void send_step(struct lane *lane, int argc, const char **argv)
     conn_write(&lane->conn, command, (size_t)len);
     explicit_bzero(command, (size_t)len);
     free(command);
-}
-
-static void make_nonce(char nonce[17])
-{
-    uint64_t random = 0;
-    ssize_t n = getrandom(&random, sizeof(random), 0);
-    (void)n; /* a nonce only has to differ from what a stale reply would carry */
-    snprintf(nonce, 17, "%016llx", (unsigned long long)random);
 }
 
 static bool is_needed(const struct lane *lane, enum login_step step)
@@ -70,7 +62,7 @@ static void send_current(struct lane *lane)
         send_step(lane, 2, (const char *[]){"SELECT", db});
         return;
     case LOGIN_PING:
-        make_nonce(login->nonce);
+        handshake_nonce(login->nonce);
         send_step(lane, 2, (const char *[]){"PING", login->nonce});
         return;
     case LOGIN_DONE:
@@ -97,23 +89,11 @@ void login_start(struct lane *lane)
         go_on(lane);
 }
 
-/* The error line without '-' and line end, cut to what a log line and a reply can carry. */
 static void refuse(struct lane *lane, const uint8_t *bytes, size_t len)
 {
-    const struct lane_key *key = &lane->pool->key;
     char text[256];
-    size_t n = len > 3 ? len - 3 : 0;
 
-    if (n >= sizeof(text))
-        n = sizeof(text) - 1;
-    memcpy(text, bytes + 1, n);
-    text[n] = 0;
-    /* A server that does not know a command quotes its arguments. */
-    char *quoted = strstr(text, ", with args");
-    if (quoted)
-        *quoted = 0;
-    if (key->password && key->password[0] && strstr(text, key->password))
-        snprintf(text, sizeof(text), "%s", "ERR the reply to the login quotes the password");
+    handshake_refusal(text, sizeof(text), (const char *)bytes + 1, len > 3 ? len - 3 : 0, lane->pool->key.password);
     pool_refused(lane->pool, text, lane->login.step == LOGIN_AUTH ? POOL_BAD_LOGIN : POOL_BAD_KEY);
     lane_fail(lane, text);
 }

@@ -12,13 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proxy/health/handshake.h"
+
 struct lane;
 
 enum login_step { LOGIN_AUTH, LOGIN_HELLO, LOGIN_ID, LOGIN_SELECT, LOGIN_PING, LOGIN_DONE };
 
 struct login {
     enum login_step step;
-    char nonce[17];
+    char nonce[NONCE_ROOM];
 };
 
 /* The connection is made: sends the first command. */

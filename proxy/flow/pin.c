@@ -87,7 +87,7 @@ static void sync_name(struct client *client, struct lane *pin)
     const char *name = client->names && client->names->name ? client->names->name : "";
     char command[160];
 
-    if (!strcmp(name, pin->name) || strlen(name) >= sizeof(pin->name))
+    if (!strcmp(name, pin->name) || strlen(name) >= sizeof(pin->name) || pin->pool->key.backend->metered)
         return;
     int n =
         snprintf(command, sizeof(command), "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$%zu\r\n%s\r\n", strlen(name), name);
@@ -111,8 +111,7 @@ bool pin_acquire(struct client *client, struct pool *pool, const struct call *ca
         client->has_outcome = false;
         if (client->outcome == POOL_FULL)
             answer = (struct ledger_text){reply_text_rglimit_pins, &client->worker->counters.limited};
-        client_answer_error(client, answer.text, answer.outcome);
-        *consumed = call->len;
+        *consumed = dispatch_unserved(client, call, answer.text, answer.outcome);
         return false;
     }
     client->pin = pool_try_pin(pool, &client->holder);

@@ -1,11 +1,13 @@
 #include "proxy/flow/pool.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/flow/worker.h"
+#include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
 #include "proxy/net/owner.h"
 
@@ -18,12 +20,19 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_key(const struct lane_key *a, const struct lane_key *b)
 {
-    return a->db == b->db && a->resp == b->resp && same_text(a->user, b->user) && same_text(a->password, b->password);
+    return a->backend == b->backend && a->db == b->db && a->db_chosen == b->db_chosen && a->resp == b->resp &&
+           same_text(a->user, b->user) && same_text(a->password, b->password);
 }
 
 static char *copy_text(const char *text)
 {
     return text ? strdup(text) : NULL;
+}
+
+void lane_key_select(struct lane_key *key, unsigned db)
+{
+    key->db = db;
+    key->db_chosen = db != key->backend->url.db;
 }
 
 struct pool *pool_get(struct worker *worker, const struct lane_key *key)
@@ -39,13 +48,34 @@ struct pool *pool_get(struct worker *worker, const struct lane_key *key)
         abort();
     }
     pool->worker = worker;
-    pool->key = (struct lane_key){copy_text(key->user), copy_text(key->password), key->db, key->resp};
+    pool->key = (struct lane_key){.backend = backend_ref(key->backend),
+                                  .user = copy_text(key->user),
+                                  .password = copy_text(key->password),
+                                  .db = key->db,
+                                  .db_chosen = key->db_chosen,
+                                  .resp = key->resp};
     TAILQ_INIT(&pool->shared);
     TAILQ_INIT(&pool->idle);
     TAILQ_INIT(&pool->busy);
     TAILQ_INIT(&pool->waiters);
     LIST_INSERT_HEAD(&worker->pools, pool, link);
     return pool;
+}
+
+bool pool_is_full(const struct pool *pool)
+{
+    const struct pool *other;
+    unsigned n = 0;
+
+    LIST_FOREACH(other, &pool->worker->pools, link)
+    if (other->key.backend == pool->key.backend)
+        n += other->n_lanes;
+    return n >= pool->key.backend->max_connections;
+}
+
+bool pool_is_routed(const struct pool *pool)
+{
+    return pool->worker->usable && pool->key.backend == pool->worker->backend;
 }
 
 static void free_secret(char *text)
@@ -94,31 +124,41 @@ static struct lane *add_lane(struct pool *pool, enum lane_role role)
 {
     struct lane *lane = lane_new(pool, role);
 
-    pool->worker->n_lanes++;
-
     TAILQ_INSERT_HEAD(list_of(pool, role), lane, link);
     pool->n_lanes++;
     pool->n_shared += role == LANE_SHARED;
     return lane;
 }
 
-static void drop_lane(struct pool *pool, struct lane *lane)
+void pool_drop_lane(struct pool *pool, struct lane *lane)
 {
     TAILQ_REMOVE(list_of(pool, lane->role), lane, link);
     pool->n_lanes--;
-    pool->worker->n_lanes--;
     pool->n_shared -= lane->role == LANE_SHARED;
     lane->holder = NULL;
     lane_bury(lane);
 }
 
+static void drop_all(struct pool *pool, struct lane_list *list)
+{
+    while (!TAILQ_EMPTY(list))
+        pool_drop_lane(pool, TAILQ_FIRST(list));
+}
+
 /* --- shared lanes --- */
 
-static void open_if_due(struct pool *pool, struct lane *lane)
+static bool may_open(const struct pool *pool)
 {
-    if (lane->state == LANE_CLOSED && loop_now_ms(&pool->worker->loop) >= pool->retry_ms)
+    return pool_is_routed(pool) && loop_now_ms(&pool->worker->loop) >= pool->retry_ms;
+}
+
+void pool_open_if_due(struct pool *pool, struct lane *lane)
+{
+    if (lane->state != LANE_CLOSED)
+        return;
+    if (may_open(pool))
         lane_open(lane);
-    else if (lane->state == LANE_CLOSED)
+    else
         worker_want_tick(pool->worker);
 }
 
@@ -126,7 +166,7 @@ struct lane *pool_shared_lane(struct pool *pool)
 {
     struct lane *lane, *best = NULL;
 
-    if (pool->n_shared < pool->worker->settings->connections) {
+    if (pool->n_shared < pool->key.backend->connections) {
         best = TAILQ_FIRST(&pool->idle);
         if (best)
             move_lane(pool, best, LANE_SHARED);
@@ -138,7 +178,7 @@ struct lane *pool_shared_lane(struct pool *pool)
             best = lane;
     }
     assert(best);
-    open_if_due(pool, best);
+    pool_open_if_due(pool, best);
     return best;
 }
 
@@ -162,8 +202,8 @@ void pool_retire(struct pool *pool, struct lane *lane)
 
 void pool_lane_drained(struct pool *pool, struct lane *lane)
 {
-    if (!lane->clean || lane->tunnel || lane->subscriber || lane->state != LANE_READY) {
-        drop_lane(pool, lane);
+    if (!lane->clean || lane->tunnel || lane->subscriber || lane->state != LANE_READY || !pool_is_routed(pool)) {
+        pool_drop_lane(pool, lane);
     } else {
         lane->used_ms = loop_now_ms(&pool->worker->loop);
         move_lane(pool, lane, LANE_IDLE);
@@ -201,8 +241,8 @@ void pool_unpin(struct pool *pool, struct lane *lane)
     if (lane->role == LANE_DEAD)
         return;
     if (lane->state != LANE_READY || !lane->clean || lane->conn.paused || lane->tunnel || lane->subscriber ||
-        request_count(&lane->queue) || lane->delivered) {
-        drop_lane(pool, lane);
+        request_count(&lane->queue) || lane->delivered || !pool_is_routed(pool)) {
+        pool_drop_lane(pool, lane);
     } else {
         lane->used_ms = loop_now_ms(&pool->worker->loop);
         move_lane(pool, lane, LANE_IDLE);
@@ -220,7 +260,7 @@ static void open_pin(struct pool *pool)
 
 /* --- waiters --- */
 
-static void finish_waiter(struct pool_waiter *waiter, enum pool_outcome outcome)
+void pool_finish_waiter(struct pool_waiter *waiter, enum pool_outcome outcome)
 {
     TAILQ_REMOVE(&waiter->pool->waiters, waiter, link);
     waiter->granted_by = waiter->pool;
@@ -245,19 +285,18 @@ void pool_serve(struct pool *pool)
     for (waiter = TAILQ_FIRST(&pool->waiters); waiter; waiter = next) {
         next = TAILQ_NEXT(waiter, link);
         if (!waiter->wants_pin && pool->proven)
-            finish_waiter(waiter, POOL_GRANTED);
+            pool_finish_waiter(waiter, POOL_GRANTED);
         else if (!waiter->wants_pin)
             prove(pool);
         else if (TAILQ_FIRST(&pool->idle))
-            finish_waiter(waiter, POOL_GRANTED);
+            pool_finish_waiter(waiter, POOL_GRANTED);
         else
             unserved++;
     }
     TAILQ_FOREACH(lane, &pool->shared, link)
     if (request_count(&lane->queue))
-        open_if_due(pool, lane);
-    while (pool->n_opening < unserved && loop_now_ms(&pool->worker->loop) >= pool->retry_ms &&
-           worker_lanes(pool->worker) < pool->worker->settings->max_connections)
+        pool_open_if_due(pool, lane);
+    while (pool->n_opening < unserved && may_open(pool) && !pool_is_full(pool))
         open_pin(pool);
     if (!TAILQ_EMPTY(&pool->waiters))
         worker_want_tick(pool->worker);
@@ -269,7 +308,7 @@ void pool_wait(struct pool *pool, struct pool_waiter *waiter, bool wants_pin)
 
     waiter->pool = pool;
     waiter->wants_pin = wants_pin;
-    waiter->until_ms = loop_now_ms(&worker->loop) + worker->settings->queue_timeout_ms;
+    waiter->until_ms = loop_now_ms(&worker->loop) + (worker->hopeless ? 0 : worker->settings->queue_timeout_ms);
     if (!wants_pin && pool->refusal[0])
         pool->retry_ms = 0; /* the backend is there and gives its verdict again when asked again */
     TAILQ_INSERT_TAIL(&pool->waiters, waiter, link);
@@ -289,8 +328,8 @@ void pool_stop_waiting(struct pool_waiter *waiter)
 void pool_lane_ready(struct pool *pool, struct lane *lane)
 {
     if (!pool->proven || pool->failures)
-        log_write(LOG_INFO, "backend up", LOG_TEXT("backend", pool->worker->settings->backend->name),
-                  LOG_NUM("db", pool->key.db), LOG_NUM("resp", pool->key.resp), LOG_NUM("lane", lane->serial));
+        log_write(LOG_INFO, "lane ready", LOG_TEXT("backend", pool->key.backend->name), LOG_NUM("db", pool->key.db),
+                  LOG_NUM("resp", pool->key.resp), LOG_NUM("lane", lane->serial));
     pool->failures = 0;
     pool->retry_ms = 0;
     pool->proven = true;
@@ -318,12 +357,15 @@ static uint64_t backoff_ms(struct pool *pool)
 
 static void note_failure(struct pool *pool, const char *reason)
 {
+    struct backend *backend = pool->key.backend;
+
     pool->failures++;
     pool->retry_ms = loop_now_ms(&pool->worker->loop) + backoff_ms(pool);
-    backend_ask_resolve(pool->worker->settings->backend);
+    backend_ask_resolve(backend);
+    backend_hint(backend, !strcmp(reason, strerror(ECONNREFUSED)) ? CAUSE_REFUSED : CAUSE_CONNECT);
     if (pool->failures == 1)
-        log_write(LOG_WARN, "backend down", LOG_TEXT("backend", pool->worker->settings->backend->name),
-                  LOG_TEXT("url", pool->worker->settings->backend->redacted), LOG_TEXT("reason", reason));
+        log_write(LOG_WARN, "lane not opened", LOG_TEXT("backend", backend->name), LOG_TEXT("url", backend->redacted),
+                  LOG_TEXT("reason", reason));
 }
 
 void pool_lane_lost(struct pool *pool, struct lane *lane, bool was_ready, const char *reason)
@@ -332,12 +374,12 @@ void pool_lane_lost(struct pool *pool, struct lane *lane, bool was_ready, const 
 
     if (opening_pin)
         pool->n_opening--;
-    if (!was_ready)
-        note_failure(pool, reason);
-    else
+    if (was_ready)
         worker_backend_lost(pool->worker);
+    else if (pool_is_routed(pool))
+        note_failure(pool, reason);
     if (lane->role != LANE_SHARED && lane->role != LANE_DEAD)
-        drop_lane(pool, lane);
+        pool_drop_lane(pool, lane);
     pool_serve_soon(pool);
 }
 
@@ -347,110 +389,74 @@ void pool_refused(struct pool *pool, const char *text, enum pool_refusal refusal
 
     snprintf(pool->refusal, sizeof(pool->refusal), "%s", text);
     pool->proven = false;
-    log_write(LOG_WARN, "backend refuses the login", LOG_TEXT("backend", pool->worker->settings->backend->name),
+    log_write(LOG_WARN, "backend refuses the login", LOG_TEXT("backend", pool->key.backend->name),
               LOG_TEXT("step", refusal == POOL_BAD_LOGIN ? "auth" : "hello or select"), LOG_NUM("db", pool->key.db),
               LOG_NUM("resp", pool->key.resp), LOG_TEXT("reply", text));
     for (waiter = TAILQ_FIRST(&pool->waiters); waiter; waiter = next) {
         next = TAILQ_NEXT(waiter, link);
         if (!waiter->wants_pin)
-            finish_waiter(waiter, POOL_REFUSED);
+            pool_finish_waiter(waiter, POOL_REFUSED);
     }
     worker_login_refused(pool->worker, pool, refusal);
 }
 
-/* --- time --- */
+/* --- another backend --- */
 
-static void fail_late_openings(struct lane_list *list, uint64_t now_ms)
+/* The next lane of `list` that must end now; ending it moves it out of the list, or closes it. */
+static struct lane *next_to_end(struct lane_list *list, bool alive)
 {
-    struct lane *lane, *next;
+    struct lane *lane;
 
-    for (lane = TAILQ_FIRST(list); lane; lane = next) {
-        next = TAILQ_NEXT(lane, link);
-        if (lane->state == LANE_OPENING && now_ms >= lane->opening_until_ms)
-            lane_fail(lane, lane->conn.connecting ? "connect timed out" : "login timed out");
+    TAILQ_FOREACH(lane, list, link)
+    if (lane->state == LANE_OPENING || (lane->state == LANE_READY && (!alive || lane->role == LANE_SHARED)))
+        return lane;
+    return NULL;
+}
+
+static void end_lanes(struct pool *pool, struct lane_list *list, bool alive, const char *reason)
+{
+    struct lane *lane;
+
+    while ((lane = next_to_end(list, alive))) {
+        if (alive && lane->state == LANE_READY)
+            pool_retire(pool, lane);
+        else
+            lane_fail(lane, reason);
     }
 }
 
-static void expire_waiters(struct pool *pool, uint64_t now_ms)
+void pool_leave_backend(struct pool *pool, bool alive, const char *reason)
 {
-    struct pool_waiter *waiter, *next;
-    bool full = worker_lanes(pool->worker) >= pool->worker->settings->max_connections;
-
-    for (waiter = TAILQ_FIRST(&pool->waiters); waiter; waiter = next) {
-        next = TAILQ_NEXT(waiter, link);
-        /* While the first attempt is under way nobody knows whether the backend is away. */
-        if (now_ms >= waiter->until_ms && (pool->failures || full))
-            finish_waiter(waiter, waiter->wants_pin && full ? POOL_FULL : POOL_UNAVAILABLE);
-    }
+    drop_all(pool, &pool->idle);
+    end_lanes(pool, &pool->busy, alive, reason);
+    end_lanes(pool, &pool->shared, alive, reason);
 }
 
-bool pool_tick(struct pool *pool, uint64_t now_ms)
+void pool_adopt(struct pool *pool, struct lane *lane)
 {
-    const struct settings *settings = pool->worker->settings;
-    struct lane *lane, *next;
-    bool again = false;
+    struct pool *before = lane->pool;
 
-    fail_late_openings(&pool->shared, now_ms);
-    fail_late_openings(&pool->busy, now_ms);
-    for (lane = TAILQ_FIRST(&pool->shared); lane; lane = next) {
-        next = TAILQ_NEXT(lane, link);
-        if (lane->state != LANE_READY && pool->failures)
-            lane_expire_unsent(lane, now_ms, settings->queue_timeout_ms);
-        if (lane->state == LANE_READY && settings->command_timeout_ms)
-            lane_expire_sent(lane, now_ms, settings->command_timeout_ms);
-        if (request_count(&lane->queue) && lane->state == LANE_CLOSED)
-            open_if_due(pool, lane);
-        again |= lane->state == LANE_OPENING ||
-                 (request_count(&lane->queue) && (lane->state == LANE_CLOSED || settings->command_timeout_ms));
-    }
-    expire_waiters(pool, now_ms);
-    pool_serve(pool);
-    return again || pool->n_opening || !TAILQ_EMPTY(&pool->waiters);
-}
-
-static bool is_unused(const struct lane *lane, const struct settings *settings, uint64_t now_ms)
-{
-    return settings->lane_idle_timeout_ms && now_ms - lane->used_ms > settings->lane_idle_timeout_ms;
-}
-
-bool pool_tidy(struct pool *pool, uint64_t now_ms)
-{
-    const struct settings *settings = pool->worker->settings;
-    struct lane *lane, *next;
-
-    for (lane = TAILQ_FIRST(&pool->idle); lane; lane = next) {
-        next = TAILQ_NEXT(lane, link);
-        if (is_unused(lane, settings, now_ms))
-            drop_lane(pool, lane);
-    }
-    if (pool->n_clients || pool == pool->worker->home || !TAILQ_EMPTY(&pool->waiters))
-        return false;
-    for (lane = TAILQ_FIRST(&pool->shared); lane; lane = next) {
-        next = TAILQ_NEXT(lane, link);
-        if (!request_count(&lane->queue) && lane->state != LANE_OPENING && is_unused(lane, settings, now_ms))
-            drop_lane(pool, lane);
-    }
-    if (pool->n_lanes || pool->serve_due)
-        return false; /* it may still be in the loop's list */
-    pool_free(pool);
-    return true;
-}
-
-static void drop_all(struct pool *pool, struct lane_list *list)
-{
-    while (!TAILQ_EMPTY(list))
-        drop_lane(pool, TAILQ_FIRST(list));
+    assert(lane->state == LANE_CLOSED && lane->role == LANE_SHARED);
+    TAILQ_REMOVE(&before->shared, lane, link);
+    before->n_shared--;
+    before->n_lanes--;
+    lane->pool = pool;
+    TAILQ_INSERT_HEAD(&pool->shared, lane, link);
+    pool->n_shared++;
+    pool->n_lanes++;
+    pool_serve_soon(pool);
 }
 
 void pool_free(struct pool *pool)
 {
     while (!TAILQ_EMPTY(&pool->waiters))
-        finish_waiter(TAILQ_FIRST(&pool->waiters), POOL_UNAVAILABLE);
+        pool_finish_waiter(TAILQ_FIRST(&pool->waiters), POOL_UNAVAILABLE);
     drop_all(pool, &pool->shared);
     drop_all(pool, &pool->idle);
     drop_all(pool, &pool->busy);
     LIST_REMOVE(pool, link);
     hello_finish(&pool->hello);
+    backend_unref(pool->key.backend);
     free(pool->key.user);
     free_secret(pool->key.password);
     free(pool);

@@ -20,12 +20,14 @@
 
 struct worker;
 
-/* (backend, user and password, db, RESP version); there is one backend. Strings may be NULL. */
+/* Strings may be NULL. */
 struct lane_key {
+    struct backend *backend;
     char *user;
     char *password;
     unsigned db;
-    unsigned resp; /* 2 or 3 */
+    bool db_chosen; /* it is not that of the URL, so it stays the same on other backends, whatever their URLs say */
+    unsigned resp;  /* 2 or 3 */
 };
 
 enum pool_refusal {
@@ -65,14 +67,24 @@ struct pool {
     uint64_t proven_acl; /* the crew's acl_changes then */
     char refusal[256];   /* "" = none */
     struct hello hello;
-    unsigned failures; /* attempts to connect that failed, in a row */
+    unsigned failures; /* attempts to connect that failed, in a row, while the backend was in use */
     uint64_t retry_ms; /* not before this */
     struct deferred serve;
     bool serve_due;
 };
 
+/* Has the key lead to that db of its backend. */
+void lane_key_select(struct lane_key *key, unsigned db);
+
 /* The pool of a key, made when it is new; strings are copied. */
 struct pool *pool_get(struct worker *worker, const struct lane_key *key);
+
+/* Whether its backend is the one in use: only then are connections opened. */
+bool pool_is_routed(const struct pool *pool);
+
+/* Whether its backend has as many connections of this worker, whoever's, as it may; those to other backends, which a
+ * switch leaves behind, do not count. */
+bool pool_is_full(const struct pool *pool);
 
 /* The shared lane for a client that has none. */
 struct lane *pool_shared_lane(struct pool *pool);
@@ -90,6 +102,12 @@ void pool_retire(struct pool *pool, struct lane *lane);
 /* Its queue has run dry. */
 void pool_lane_drained(struct pool *pool, struct lane *lane);
 
+/* The worker goes over to another backend, or has none: ends the lanes of this pool. Those in flight of a backend that
+ * is `alive` may end by themselves; of a dead one they are lost, and what was not sent stays with the shared lanes. */
+void pool_leave_backend(struct pool *pool, bool alive, const char *reason);
+/* Takes over a CLOSED shared lane, with what waits on it, from the pool of another backend. */
+void pool_adopt(struct pool *pool, struct lane *lane);
+
 /* Calls waiter->done later, never before this returns. */
 void pool_wait(struct pool *pool, struct pool_waiter *waiter, bool wants_pin);
 void pool_stop_waiting(struct pool_waiter *waiter); /* fine when it does not wait */
@@ -99,6 +117,13 @@ void pool_serve(struct pool *pool);
 void pool_lane_ready(struct pool *pool, struct lane *lane);
 void pool_lane_lost(struct pool *pool, struct lane *lane, bool was_ready, const char *reason);
 void pool_refused(struct pool *pool, const char *text, enum pool_refusal refusal);
+
+/* --- pool_clock.c, and what it shares with pool.c --- */
+
+void pool_drop_lane(struct pool *pool, struct lane *lane);
+void pool_finish_waiter(struct pool_waiter *waiter, enum pool_outcome outcome);
+/* Opens a CLOSED lane, or has the clock see to it. */
+void pool_open_if_due(struct pool *pool, struct lane *lane);
 
 /* Deadlines and reconnects; true when it wants to be called again soon. */
 bool pool_tick(struct pool *pool, uint64_t now_ms);

@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "protocol/command.h"
 #include "proxy/health/backend.h"
+#include "proxy/health/configure.h"
 
 static uint64_t number(const struct conf *conf, const char *section, const char *key)
 {
@@ -38,15 +39,13 @@ static void read_listen(struct settings *s, const struct conf *conf)
     s->script_cache = number(conf, "listen", "script_cache");
 }
 
-static void read_backend(struct settings *s, const struct conf *conf, const char *name)
+static void read_fallback(struct settings *s, const struct conf *conf)
 {
-    s->connections = (unsigned)conf_number(conf, "backend", name, "connections");
-    s->max_connections = (unsigned)conf_number(conf, "backend", name, "max_connections");
-    s->connect_timeout_ms = (uint64_t)conf_number(conf, "backend", name, "connect_timeout");
-    s->command_timeout_ms = (uint64_t)conf_number(conf, "backend", name, "command_timeout");
-    s->lane_idle_timeout_ms = (uint64_t)conf_number(conf, "backend", name, "idle_timeout");
     s->queue_timeout_ms = number(conf, "fallback", "queue_timeout");
     s->close_on_unknown = number(conf, "fallback", "on_unknown");
+    s->on_dataset_change = (enum dataset_change)number(conf, "fallback", "on_dataset_change");
+    s->wait_when_all_down = !strcmp(conf_string(conf, "fallback", NULL, "when_all_down"), "wait");
+    s->hang_threshold_ms = number(conf, "health", "hang_threshold");
 }
 
 static void add_user(struct settings *s, const char *name, const char *password)
@@ -93,14 +92,14 @@ static bool name_is(const char *word, size_t len, const struct command *row)
 }
 
 /* A container's name alone means all of its subcommands. False when there is no such command. */
-static bool refuse(struct settings *s, const char *word, size_t len)
+static bool mark(bool *marks, const char *word, size_t len)
 {
     bool found = false;
 
     for (size_t i = 0; i < command_count(); i++) {
         if (!name_is(word, len, command_at(i)))
             continue;
-        s->refused[command_at(i)->index] = true;
+        marks[command_at(i)->index] = true;
         found = true;
     }
     return found;
@@ -121,7 +120,7 @@ static bool read_refused(struct settings *s, const struct conf *conf, char *erro
     for (; *names; names += len) {
         names += strspn(names, " \t");
         len = strcspn(names, " \t");
-        if (len && !refuse(s, names, len)) {
+        if (len && !mark(s->refused, names, len)) {
             snprintf(error, error_len, "%s: listen.refuse_commands: no such command: %.*s",
                      conf_origin(conf, "listen", NULL, "refuse_commands"), (int)(len < 64 ? len : 64), names);
             return false;
@@ -130,41 +129,80 @@ static bool read_refused(struct settings *s, const struct conf *conf, char *erro
     return true;
 }
 
-/* The restrictions of this version: one backend, in plain. */
-static bool read_url(struct settings *s, const struct conf *conf, char *error, size_t error_len)
+/* Upstash documentation, pricing: these are not counted. */
+static bool read_unbilled(struct settings *s)
 {
-    const char *name = conf_name_at(conf, "backend", 0);
+    static const char *const names[] = {"AUTH", "HELLO", "SELECT", "COMMAND", "CONFIG",
+                                        "INFO", "PING",  "RESET",  "QUIT"};
 
-    if (conf_names(conf, "backend") > 1) {
-        snprintf(error, error_len, "%s: backend.%s.url: this version takes one backend, and there is [backend %s]",
-                 conf_origin(conf, "backend", conf_name_at(conf, "backend", 1), "url"),
-                 conf_name_at(conf, "backend", 1), name);
-        return false;
-    }
-    s->backend = backend_new(name, conf_string(conf, "backend", name, "url"));
-    if (s->backend && s->backend->url.tls) {
-        snprintf(error, error_len, "%s: backend.%s.url: this version has no TLS: use redis:// or unix://",
-                 conf_origin(conf, "backend", name, "url"), name);
-        return false;
-    }
-    return s->backend;
+    s->unbilled = calloc(command_count(), sizeof(*s->unbilled));
+    for (size_t i = 0; s->unbilled && i < sizeof(names) / sizeof(names[0]); i++)
+        mark(s->unbilled, names[i], strlen(names[i]));
+    return s->unbilled;
 }
 
-bool settings_init(struct settings *settings, const struct conf *conf, char *error, size_t error_len)
+static bool read_backends(struct settings *s, const struct settings *before, char *error, size_t error_len)
 {
-    memset(settings, 0, sizeof(*settings));
+    size_t n = conf_names(s->conf, "backend");
+
+    if (n > BACKENDS_MAX) {
+        snprintf(error, error_len, "backend: there are %zu of them, at most %d are allowed", n, BACKENDS_MAX);
+        return false;
+    }
+    for (; s->n_backends < n; s->n_backends++) {
+        struct backend *backend =
+            backend_configure(s->conf, conf_name_at(s->conf, "backend", s->n_backends), error, error_len);
+        unsigned at = s->n_backends;
+
+        if (!backend)
+            return false;
+        backend->clients_log_in = s->auth == AUTH_BACKEND;
+        for (unsigned i = 0; before && i < before->n_backends; i++)
+            backend = backend_unchanged(before->backends[i], backend);
+        for (; at && s->backends[at - 1]->priority > backend->priority; at--)
+            s->backends[at] = s->backends[at - 1];
+        s->backends[at] = backend;
+    }
+    return true;
+}
+
+struct settings *settings_new(struct conf *conf, const struct settings *before, char *error, size_t error_len)
+{
+    struct settings *settings = calloc(1, sizeof(*settings));
+
     snprintf(error, error_len, "out of memory");
+    if (!settings)
+        return NULL;
+    atomic_init(&settings->refs, 1);
+    settings->conf = conf;
     read_listen(settings, conf);
-    read_backend(settings, conf, conf_name_at(conf, "backend", 0));
-    return read_users(settings, conf, error, error_len) && read_refused(settings, conf, error, error_len) &&
-           read_url(settings, conf, error, error_len);
+    read_fallback(settings, conf);
+    if (read_users(settings, conf, error, error_len) && read_refused(settings, conf, error, error_len) &&
+        read_unbilled(settings) && read_backends(settings, before, error, error_len))
+        return settings;
+    settings->conf = NULL;
+    settings_unref(settings);
+    return NULL;
 }
 
-void settings_finish(struct settings *settings)
+struct settings *settings_ref(struct settings *settings)
 {
+    atomic_fetch_add_explicit(&settings->refs, 1, memory_order_relaxed);
+    return settings;
+}
+
+void settings_unref(struct settings *settings)
+{
+    if (!settings || atomic_fetch_sub(&settings->refs, 1) > 1)
+        return;
     for (size_t i = 0; i < settings->n_users; i++)
         free(settings->users[i].name);
+    for (unsigned i = 0; i < settings->n_backends; i++)
+        backend_unref(settings->backends[i]);
     free(settings->users);
     free(settings->refused);
-    backend_free(settings->backend);
+    free(settings->unbilled);
+    if (settings->conf)
+        conf_free(settings->conf);
+    free(settings);
 }

@@ -1,9 +1,10 @@
 /*
- * The data path's view of the configuration: plain numbers and strings, read once at start. Shared by all threads,
- * read-only; made and freed by main.
+ * The data path's view of one configuration: plain numbers and strings, and the backends in their order. Immutable,
+ * shared by all threads, counted: a reload makes a new one, which workers take up one after another.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,9 +21,17 @@ struct user {
     uint8_t digest[32]; /* SHA-256 of the password; the text is not kept */
 };
 
+/* What becomes of a client when another data set is switched to (fallback.on_dataset_change). */
+enum dataset_change { DATASET_CLOSE, DATASET_ERROR_ONCE, DATASET_CONTINUE };
+
+enum { BACKENDS_MAX = 32 };
+
 struct settings {
-    struct backend *backend;
-    const char *listen_address; /* owned by the configuration, as all strings here */
+    struct conf *conf; /* owns the strings here */
+    atomic_uint refs;
+    struct backend *backends[BACKENDS_MAX]; /* by priority, then as written */
+    unsigned n_backends;
+    const char *listen_address;
     const char *unix_socket;
     unsigned unix_socket_mode;
     unsigned workers;
@@ -37,13 +46,20 @@ struct settings {
     uint64_t slow_client_timeout_ms;
     unsigned pipeline_depth;
     size_t script_cache;
-    bool *refused; /* by command index */
-    unsigned connections, max_connections;
-    uint64_t connect_timeout_ms, command_timeout_ms, lane_idle_timeout_ms;
+    bool *refused;  /* by command index */
+    bool *unbilled; /* by command index: what a provider that charges per command gives for nothing */
     uint64_t queue_timeout_ms;
+    uint64_t hang_threshold_ms;
+    enum dataset_change on_dataset_change;
+    bool wait_when_all_down;
     bool close_on_unknown;
 };
 
-/* False with a message in `error` when values contradict each other. */
-bool settings_init(struct settings *settings, const struct conf *conf, char *error, size_t error_len);
-void settings_finish(struct settings *settings);
+/*
+ * Takes over `conf`; one reference is the caller's. Backends of `before` (may be NULL) that did not change are shared
+ * with it, their certificates read anew. NULL with a message in `error` when values contradict each other or a file
+ * cannot be read; then `conf` is the caller's still.
+ */
+struct settings *settings_new(struct conf *conf, const struct settings *before, char *error, size_t error_len);
+struct settings *settings_ref(struct settings *settings);
+void settings_unref(struct settings *settings); /* NULL is fine; any thread */

@@ -78,6 +78,20 @@ static void send_head(struct client *client, const struct call *call)
     lane_send_more(client->pin, call->bytes, call->len);
 }
 
+/* Whether the client must be told first that the data set has changed; then the rest of the command cannot be told
+ * from a command. */
+static bool tell_of_data(struct client *client)
+{
+    if (!client->must_be_told || client->pin)
+        return false;
+    if (!client_drained(client))
+        return true;
+    client->must_be_told = false;
+    client_answer_error(client, reply_text_rgstate_dataset, &client->worker->counters.state);
+    client_finish(client, "another data set at a large request");
+    return true;
+}
+
 size_t stream_begin(struct client *client, const uint8_t *bytes, size_t len)
 {
     struct call call;
@@ -91,6 +105,8 @@ size_t stream_begin(struct client *client, const uint8_t *bytes, size_t len)
     if (!is_streamable(&call) || is_pubsub(&call) || auth_is_due(client, call.row, &wait) ||
         client->worker->settings->refused[call.row->index])
         return hold(client);
+    if (!wait && tell_of_data(client))
+        return 0;
     if (wait || !client_drained(client) || !pin_acquire(client, client->pool, &call, &used)) {
         if (used) /* it was answered, and its rest cannot be told from a command */
             client_finish(client, "no backend connection for a large request");

@@ -33,6 +33,17 @@ void tour_forget(struct client *client)
     client->tour = NULL;
 }
 
+void tour_note_pin(struct tour *tour, const struct lane *pin)
+{
+    tour->backend_id = pin->backend_id;
+    tour->there = pin->pool->key.backend;
+}
+
+uint64_t tour_backend_id(const struct tour *tour, const struct pool *pool)
+{
+    return tour->there == pool->key.backend ? tour->backend_id : 0;
+}
+
 static void come_home(struct worker *worker, struct errand *errand)
 {
     struct tour *tour = OWNER_OF(errand, struct tour, errand);

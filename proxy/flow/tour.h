@@ -41,7 +41,8 @@ struct tour {
     size_t text_len, text_cap;
     uint64_t matches;
     bool matched_self;
-    uint64_t backend_id;
+    uint64_t backend_id;         /* of the target's connection, and where that is; compared only */
+    const struct backend *there; /* workers go over to another backend one after the other */
     uint64_t target;
 };
 
@@ -50,5 +51,10 @@ void tour_start(struct client *client, struct tour *tour);
 struct tour *tour_new(bool (*visit)(struct tour *, struct worker *));
 void tour_go_on(struct tour *tour);
 void tour_free(struct tour *tour);
+/* What was looked for has this connection. */
+void tour_note_pin(struct tour *tour, const struct lane *pin);
+/* The id of that connection for a command that goes to `pool`; 0 when there is none, or on another backend, where the
+ * same id is somebody else's. */
+uint64_t tour_backend_id(const struct tour *tour, const struct pool *pool);
 /* Drops the result the client holds, if any. */
 void tour_forget(struct client *client);

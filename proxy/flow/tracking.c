@@ -13,7 +13,7 @@ static void note_pin(struct tour *tour, struct client *client)
 {
     client_leave_lane(client);
     client->session.redirected = true;
-    tour->backend_id = client->pin->backend_id;
+    tour_note_pin(tour, client->pin);
 }
 
 static void on_pin(struct pool_waiter *waiter, enum pool_outcome outcome)
@@ -21,7 +21,7 @@ static void on_pin(struct pool_waiter *waiter, enum pool_outcome outcome)
     struct tour *tour = OWNER_OF(waiter, struct tour, waiter);
     struct client *client = client_find(tour->at, tour->target);
 
-    if (client && outcome == POOL_GRANTED && !client->pin && !client->inflight)
+    if (client && outcome == POOL_GRANTED && !client->pin && !client->inflight && client->pool == waiter->granted_by)
         client->pin = pool_try_pin(waiter->granted_by, &client->holder);
     if (client && client->pin)
         note_pin(tour, client);
@@ -93,7 +93,7 @@ bool client_tracking(struct client *client, const struct call *call, size_t *use
         *used = 0;
         return false;
     }
-    uint64_t backend_id = client->tour->backend_id;
+    uint64_t backend_id = tour_backend_id(client->tour, client->pool);
     tour_forget(client);
     *used = call->len;
     if (backend_id)

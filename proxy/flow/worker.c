@@ -13,6 +13,8 @@
 #include "proxy/flow/listener.h"
 #include "proxy/flow/pool.h"
 #include "proxy/flow/script_cache.h"
+#include "proxy/flow/switch.h"
+#include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
 
 enum { TICK_US = 10000 };
@@ -108,12 +110,14 @@ void worker_post(struct worker *worker, struct errand *errand)
 
 /* --- life --- */
 
-static bool worker_init(struct worker *worker, struct crew *crew, unsigned index)
+static bool worker_init(struct worker *worker, struct crew *crew, struct settings *settings, unsigned index)
 {
     struct timeval second = {.tv_sec = 1};
 
     worker->crew = crew;
-    worker->settings = crew->settings;
+    worker->settings = settings_ref(settings);
+    worker->backend = backend_ref(settings->backends[0]);
+    worker->snapshot = snapshot_new(0); /* until the first choice */
     worker->index = index;
     LIST_INIT(&worker->pools);
     TAILQ_INIT(&worker->clients);
@@ -134,7 +138,7 @@ static bool worker_init(struct worker *worker, struct crew *crew, unsigned index
     event_add(worker->mail, NULL);
     worker->scripts = script_cache_new(worker->settings->script_cache);
     worker->foreign = foreign_new();
-    if (!worker->foreign)
+    if (!worker->foreign || !worker->snapshot)
         return false;
     worker->home = auth_first_pool(worker);
     return true;
@@ -146,12 +150,16 @@ static void worker_finish(struct worker *worker)
 
     listeners_close(worker);
     clients_close_all(worker, "shutdown");
+    worker->usable = false;
     while (!LIST_EMPTY(&worker->pools))
         pool_free(LIST_FIRST(&worker->pools));
     while ((errand = STAILQ_FIRST(&worker->mailbox))) {
         STAILQ_REMOVE_HEAD(&worker->mailbox, link);
         errand->run(worker, errand);
     }
+    snapshot_unref(worker->snapshot);
+    backend_unref(worker->backend);
+    settings_unref(worker->settings);
     script_cache_free(worker->scripts);
     foreign_free(worker->foreign);
     event_free(worker->tick);
@@ -160,11 +168,6 @@ static void worker_finish(struct worker *worker)
     close(worker->mail_fd);
     pthread_mutex_destroy(&worker->mail_lock);
     loop_finish(&worker->loop);
-}
-
-unsigned worker_lanes(const struct worker *worker)
-{
-    return worker->n_lanes;
 }
 
 /* xorshift64: only jitter hangs on it. */
@@ -190,6 +193,11 @@ void worker_backend_lost(struct worker *worker)
     foreign_forget(worker->foreign);
 }
 
+bool worker_has_verdict(const struct worker *worker)
+{
+    return worker->snapshot->n && !worker->snapshot->undecided;
+}
+
 void worker_client_gone(struct worker *worker)
 {
     listeners_wake(worker); /* its descriptor is free */
@@ -199,10 +207,8 @@ void worker_client_gone(struct worker *worker)
 
 /* --- the crew --- */
 
-static bool open_listeners(struct crew *crew)
+static bool open_listeners(struct crew *crew, const struct settings *settings)
 {
-    const struct settings *settings = crew->settings;
-
     for (unsigned i = 0; i < crew->count; i++) {
         struct worker *worker = &crew->workers[i];
         if (settings->unix_socket[0] && i > 0 && !listener_share_unix(worker, &crew->workers[0]))
@@ -218,18 +224,17 @@ static bool open_listeners(struct crew *crew)
     return true;
 }
 
-bool crew_init(struct crew *crew, const struct settings *settings)
+bool crew_init(struct crew *crew, struct settings *settings)
 {
     memset(crew, 0, sizeof(*crew));
-    crew->settings = settings;
     crew->workers = calloc(settings->workers, sizeof(*crew->workers));
     crew->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!crew->workers || crew->done_fd < 0)
         return false;
     for (; crew->count < settings->workers; crew->count++)
-        if (!worker_init(&crew->workers[crew->count], crew, crew->count))
+        if (!worker_init(&crew->workers[crew->count], crew, settings, crew->count))
             return false;
-    return open_listeners(crew);
+    return open_listeners(crew, settings);
 }
 
 static void *run(void *arg)
@@ -237,8 +242,6 @@ static void *run(void *arg)
     struct worker *worker = arg;
     uint64_t one = 1;
 
-    /* The first client shall not wait for a login, and the log shall say early whether the backend is there. */
-    pool_shared_lane(worker->home);
     loop_run(&worker->loop);
     if (atomic_fetch_sub(&worker->crew->working, 1) == 1) {
         ssize_t n = write(worker->crew->done_fd, &one, sizeof(one));
@@ -260,6 +263,40 @@ bool crew_start(struct crew *crew)
         }
     }
     return true;
+}
+
+struct route_order {
+    struct errand errand;
+    struct snapshot *snapshot;
+    struct settings *settings;
+};
+
+static void take_route(struct worker *worker, struct errand *errand)
+{
+    struct route_order *order = (struct route_order *)errand;
+
+    if (worker->crew->ending) {
+        snapshot_unref(order->snapshot);
+        settings_unref(order->settings);
+    } else {
+        switch_route(worker, order->snapshot, order->settings);
+    }
+    free(order);
+}
+
+void crew_route(struct crew *crew, struct snapshot *snapshot, struct settings *settings)
+{
+    for (unsigned i = 0; i < crew->count; i++) {
+        struct route_order *order = calloc(1, sizeof(*order));
+        if (!order) {
+            log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*order)));
+            abort(); /* a worker that misses a switch would write to the wrong backend */
+        }
+        order->errand.run = take_route;
+        order->snapshot = snapshot_ref(snapshot);
+        order->settings = settings ? settings_ref(settings) : NULL;
+        worker_post(&crew->workers[i], &order->errand);
+    }
 }
 
 struct drain_order {

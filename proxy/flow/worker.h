@@ -22,13 +22,13 @@ struct listener;
 struct pool;
 struct foreign_names;
 struct script_cache;
+struct snapshot;
 struct worker;
 
 enum pool_refusal;
 
 /* All workers of the process: made by main before the threads start. */
 struct crew {
-    const struct settings *settings;
     struct worker *workers;
     unsigned count;
     atomic_uint clients;             /* open client connections; written by all workers, at accept and close only */
@@ -49,13 +49,17 @@ struct errand {
 
 struct worker {
     struct loop loop;
-    const struct settings *settings;
+    struct settings *settings; /* a reference; a reload replaces it between two turns */
     struct crew *crew;
     unsigned index;
     struct counters counters;
     LIST_HEAD(, pool) pools;
-    struct pool *home; /* the pool of a client that has not asked for anything else, RESP2 */
-    unsigned n_lanes;
+    struct pool *home;         /* the pool of a client that has not asked for anything else, RESP2 */
+    struct snapshot *snapshot; /* the latest of health; never NULL */
+    struct backend *backend;   /* whose pools the clients are in: the chosen one, or the last that was */
+    bool usable;               /* it is chosen now */
+    bool was_usable;           /* some backend was, ever: clients may have seen data */
+    bool hopeless;             /* nothing is usable, and requests shall not wait for that to change */
     uint64_t lane_serial;
     TAILQ_HEAD(, client) clients;
     TAILQ_HEAD(, client) throttling; /* clients that hold up a lane because they do not read */
@@ -74,7 +78,9 @@ struct worker {
 };
 
 /* Makes the workers and their listeners. False after logging what went wrong; crew_finish() is due all the same. */
-bool crew_init(struct crew *crew, const struct settings *settings);
+bool crew_init(struct crew *crew, struct settings *settings);
+/* Has all workers take up another route and, unless NULL, other settings, at their next turn. Main's thread. */
+void crew_route(struct crew *crew, struct snapshot *snapshot, struct settings *settings);
 /* Starts the threads. False after logging why one did not start; then crew_drain() and crew_finish() are due. */
 bool crew_start(struct crew *crew);
 /* Drains all workers; with `now`, cuts off everybody at once. Any thread. */
@@ -88,12 +94,13 @@ void worker_post(struct worker *worker, struct errand *errand);
 /* Asks for a call of the fine-grained clock (10 ms); it goes on as long as somebody has deadlines. */
 void worker_want_tick(struct worker *worker);
 
-unsigned worker_lanes(const struct worker *worker);
 uint64_t worker_random(struct worker *worker);
 
 /* The backend refused the key of `pool`: its clients cannot go on. */
 void worker_login_refused(struct worker *worker, struct pool *pool, enum pool_refusal refusal);
 /* A backend connection was lost: what the backend was known to know may be gone. */
 void worker_backend_lost(struct worker *worker);
+/* Whether a request that finds no usable backend may give up by now: not before the first choice was made. */
+bool worker_has_verdict(const struct worker *worker);
 /* A client is gone: a draining worker may be done. */
 void worker_client_gone(struct worker *worker);

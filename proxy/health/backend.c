@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
+
+#include "proxy/net/conn.h"
+#include "proxy/net/tls.h"
 
 static struct backend_addresses *unix_address(const char *path)
 {
@@ -55,30 +59,133 @@ struct backend *backend_new(const char *name, const char *url)
     redis_url_redact(url, text, sizeof(text));
     backend->name = strdup(name);
     backend->redacted = strdup(text);
-    atomic_init(&backend->addresses, backend->url.is_unix ? unix_address(backend->url.host)
-                                                          : numeric_address(backend->url.host, backend->url.port));
+    atomic_init(&backend->refs, 1);
+    pthread_mutex_init(&backend->tls_lock, NULL);
+    atomic_init(&backend->hint_fd, -1);
+    backend->known =
+        backend->url.is_unix ? unix_address(backend->url.host) : numeric_address(backend->url.host, backend->url.port);
+    atomic_init(&backend->addresses, backend->known);
     return backend;
 }
 
-void backend_free(struct backend *backend)
+struct backend *backend_ref(struct backend *backend)
 {
-    struct backend_addresses *addresses;
+    atomic_fetch_add_explicit(&backend->refs, 1, memory_order_relaxed);
+    return backend;
+}
 
-    if (!backend)
-        return;
-    addresses = atomic_load(&backend->addresses);
+static void free_addresses(struct backend_addresses *addresses)
+{
     while (addresses) {
         struct backend_addresses *older = addresses->older;
         free(addresses);
         addresses = older;
     }
+}
+
+void backend_unref(struct backend *backend)
+{
+    if (!backend || atomic_fetch_sub(&backend->refs, 1) > 1)
+        return;
+    free_addresses(backend->known);
+    tls_context_unref(backend->tls);
+    pthread_mutex_destroy(&backend->tls_lock);
     redis_url_free(&backend->url);
     free(backend->name);
     free(backend->redacted);
+    free(backend->dataset);
     free(backend);
+}
+
+void backend_set_tls(struct backend *backend, struct tls_context *tls)
+{
+    struct tls_context *before;
+
+    pthread_mutex_lock(&backend->tls_lock);
+    before = backend->tls;
+    backend->tls = tls;
+    pthread_mutex_unlock(&backend->tls_lock);
+    tls_context_unref(before);
+}
+
+struct tls_context *backend_tls(struct backend *backend)
+{
+    struct tls_context *tls;
+
+    if (!backend->url.tls)
+        return NULL;
+    pthread_mutex_lock(&backend->tls_lock);
+    tls = backend->tls ? tls_context_ref(backend->tls) : NULL;
+    pthread_mutex_unlock(&backend->tls_lock);
+    return tls;
+}
+
+void backend_use_tls(struct backend *backend, struct conn *conn)
+{
+    struct tls_context *tls = backend_tls(backend);
+
+    conn_use_tls(conn, tls);
+    tls_context_unref(tls);
+}
+
+static bool has_address(const struct backend_addresses *addresses, size_t of, const struct backend_addresses *in)
+{
+    for (size_t i = 0; i < in->count; i++)
+        if (in->at[i].len == addresses->at[of].len &&
+            !memcmp(&in->at[i].address, &addresses->at[of].address, in->at[i].len))
+            return true;
+    return false;
+}
+
+/* In any order: many name servers rotate them. */
+static bool same_addresses(const struct backend_addresses *a, const struct backend_addresses *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (!has_address(a, i, b))
+            return false;
+    return true;
+}
+
+static struct backend_addresses *find_addresses(const struct backend *backend, const struct backend_addresses *like)
+{
+    struct backend_addresses *known = backend->known;
+
+    while (known && !same_addresses(like, known))
+        known = known->older;
+    return known;
+}
+
+bool backend_set_addresses(struct backend *backend, struct backend_addresses *addresses)
+{
+    struct backend_addresses *before = atomic_load(&backend->addresses), *known = find_addresses(backend, addresses);
+
+    if (known) {
+        free(addresses);
+    } else {
+        addresses->older = backend->known;
+        backend->known = known = addresses;
+    }
+    atomic_store(&backend->addresses, known);
+    return known != before;
 }
 
 void backend_ask_resolve(struct backend *backend)
 {
     atomic_store_explicit(&backend->wants_resolve, true, memory_order_relaxed);
+}
+
+void backend_hint(struct backend *backend, enum health_cause cause)
+{
+    unsigned bit = 1U << cause;
+    uint64_t one = 1;
+
+    if (atomic_load_explicit(&backend->hints, memory_order_relaxed) & bit)
+        return;
+    if (atomic_fetch_or(&backend->hints, bit) & bit)
+        return;
+    int fd = atomic_load(&backend->hint_fd);
+    ssize_t n = fd >= 0 ? write(fd, &one, sizeof(one)) : 0;
+    (void)n; /* a full counter wakes as well */
 }

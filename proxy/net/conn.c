@@ -9,12 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/net/conn_parts.h"
+#include "proxy/net/tls.h"
+
 enum {
-    WRITE_THROUGH_MIN = 4096,  /* from here on a copy costs more than an early write(2) */
     READ_ROOM_MIN = 4096,      /* least room behind kept input, else its block grows */
     READS_PER_CALLBACK = 8,    /* a fast sender must not starve the others of the turn */
     KEPT_WHILE_PAUSED = 16384, /* a paused input is read this far, to notice its end */
-    VECTORS_PER_WRITE = 32,
 };
 
 static void on_event(evutil_socket_t fd, short what, void *arg);
@@ -28,8 +29,22 @@ void conn_init(struct conn *conn, struct loop *loop, const struct conn_ops *ops,
     conn->order = (uint8_t)order;
 }
 
-static void arm(struct conn *conn, bool read, bool write)
+static bool is_paused_long(const struct conn *conn)
 {
+    return conn->paused && conn_kept_input(conn) >= KEPT_WHILE_PAUSED;
+}
+
+/* Reading may cause TLS to write, and writing may have to wait for input. */
+static void ask_tls(const struct conn *conn, bool *read, bool *write)
+{
+    *read = (!conn->at_eof && !is_paused_long(conn)) || tls_wants_read(conn->tls);
+    *write = tls_has_unsent(conn->tls);
+}
+
+void conn_arm(struct conn *conn, bool read, bool write)
+{
+    if (conn->tls && !conn->connecting)
+        ask_tls(conn, &read, &write);
     if (conn->armed_read == read && conn->armed_write == write)
         return;
     if (conn->armed_read || conn->armed_write)
@@ -48,9 +63,16 @@ static void reset(struct conn *conn, int fd, bool connecting)
     conn->fd = fd;
     conn->written = conn->received = 0;
     conn->connecting = connecting;
+    conn->handshaking = conn->resumed = false;
     conn->paused = conn->at_eof = conn->notify_drained = false;
     conn->armed_read = conn->armed_write = false;
-    arm(conn, !connecting, connecting);
+    conn_arm(conn, !connecting, connecting);
+}
+
+void conn_use_tls(struct conn *conn, struct tls_context *context)
+{
+    tls_free(conn->tls);
+    conn->tls = context ? tls_new(context) : NULL;
 }
 
 void conn_adopt(struct conn *conn, int fd)
@@ -79,114 +101,19 @@ bool conn_connect(struct conn *conn, const struct sockaddr *address, socklen_t l
     return true;
 }
 
-static void mark_dirty(struct conn *conn)
-{
-    if (conn->is_dirty || conn->connecting || conn->armed_write)
-        return;
-    conn->is_dirty = true;
-    TAILQ_INSERT_TAIL(&conn->loop->dirty[conn->order], conn, dirty);
-}
-
-static void unmark_dirty(struct conn *conn)
-{
-    if (!conn->is_dirty)
-        return;
-    conn->is_dirty = false;
-    TAILQ_REMOVE(&conn->loop->dirty[conn->order], conn, dirty);
-}
-
-/* A failing send is reported by the next read event, never from within conn_write(): its callers hold live state. */
-static size_t write_through(struct conn *conn, const void *bytes, size_t len)
-{
-    ssize_t n = send(conn->fd, bytes, len, MSG_NOSIGNAL);
-    if (n <= 0)
-        return 0;
-    conn->written += (size_t)n;
-    return (size_t)n;
-}
-
-void conn_write(struct conn *conn, const void *bytes, size_t len)
-{
-    const uint8_t *p = bytes;
-
-    if (!conn_is_open(conn) || !len)
-        return;
-    if (len >= WRITE_THROUGH_MIN && !conn->out.len && !conn->connecting) {
-        size_t n = write_through(conn, p, len);
-        p += n;
-        len -= n;
-        if (!len)
-            return;
-    }
-    buf_append(&conn->loop->pool, &conn->out, p, len);
-    mark_dirty(conn);
-}
-
-void conn_write_buf(struct conn *conn, struct buf *bytes)
-{
-    if (!conn_is_open(conn)) {
-        buf_clear(&conn->loop->pool, bytes);
-        return;
-    }
-    buf_move(&conn->out, bytes);
-    if (conn->out.len)
-        mark_dirty(conn);
-}
-
-static ssize_t send_queued(struct conn *conn)
-{
-    struct iovec vectors[VECTORS_PER_WRITE];
-    int n = buf_vectors(&conn->out, vectors, VECTORS_PER_WRITE);
-
-    if (n == 1)
-        return send(conn->fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
-    struct msghdr message = {.msg_iov = vectors, .msg_iovlen = (size_t)n};
-    return sendmsg(conn->fd, &message, MSG_NOSIGNAL);
-}
-
-static void tell_drained(struct conn *conn)
-{
-    if (!conn->notify_drained || conn->out.len > conn->low_water)
-        return;
-    conn->notify_drained = false;
-    conn->ops->on_drained(conn);
-}
-
-void conn_flush(struct conn *conn)
-{
-    unmark_dirty(conn);
-    if (!conn_is_open(conn) || conn->connecting)
-        return;
-    while (conn->out.len) {
-        ssize_t n = send_queued(conn);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            arm(conn, conn->armed_read, true);
-            break;
-        }
-        if (n < 0) {
-            conn->ops->on_lost(conn, strerror(errno));
-            return;
-        }
-        conn->written += (size_t)n;
-        buf_consume(&conn->loop->pool, &conn->out, (size_t)n);
-    }
-    if (!conn->out.len && conn->armed_write)
-        arm(conn, conn->armed_read, false);
-    tell_drained(conn);
-}
-
-void conn_notify_drained(struct conn *conn, size_t low_water)
-{
-    conn->notify_drained = true;
-    conn->low_water = low_water;
-}
-
 void conn_pause(struct conn *conn)
 {
     /* The event stays armed until it fires: most pauses are over before that, and cost no system call. */
     conn->paused = true;
+}
+
+static void mark_ready(struct conn *conn)
+{
+    if (conn->is_ready)
+        return;
+    conn->is_ready = true;
+    TAILQ_INSERT_TAIL(&conn->loop->ready, conn, ready);
+    conn->loop->ready_count++;
 }
 
 void conn_resume(struct conn *conn)
@@ -195,13 +122,12 @@ void conn_resume(struct conn *conn)
         return;
     conn->paused = false;
     if (!conn->at_eof)
-        arm(conn, true, conn->armed_write);
+        conn_arm(conn, true, conn->armed_write);
     /* Also with nothing kept: the owner may have something of its own to go on with. */
-    if (!conn->is_ready && !conn->in_input) {
-        conn->is_ready = true;
-        TAILQ_INSERT_TAIL(&conn->loop->ready, conn, ready);
-        conn->loop->ready_count++;
-    }
+    if (conn->in_input)
+        return;
+    conn->resumed = true;
+    mark_ready(conn);
 }
 
 static void unmark_ready(struct conn *conn)
@@ -281,24 +207,15 @@ static void hand_up(struct conn *conn, const uint8_t *bytes, size_t len)
     conn->in_input = false;
 }
 
-void conn_run_resumed(struct conn *conn)
-{
-    unmark_ready(conn);
-    if (!conn_is_open(conn) || conn->paused)
-        return;
-    hand_up(conn, conn->loop->scratch, 0);
-    if (conn_is_open(conn) && conn->at_eof && !conn->paused)
-        conn->ops->on_eof(conn);
-}
-
 static void on_end_of_input(struct conn *conn)
 {
     conn->at_eof = true;
-    arm(conn, false, conn->armed_write);
+    conn_arm(conn, false, conn->armed_write);
     conn->ops->on_eof(conn);
 }
 
-/* One recv(2), behind the kept input when there is some. What it returned, and where the bytes are. */
+/* One recv(2) or its like over TLS, behind the kept input when there is some. What it returned, and where the bytes
+ * are. */
 static ssize_t receive(struct conn *conn, uint8_t **bytes, size_t *room)
 {
     ssize_t n;
@@ -311,7 +228,7 @@ static ssize_t receive(struct conn *conn, uint8_t **bytes, size_t *room)
         *room = conn->in->cap - conn->in->end;
     }
     do
-        n = recv(conn->fd, *bytes, *room, 0);
+        n = conn->tls ? tls_recv(conn->tls, *bytes, *room) : recv(conn->fd, *bytes, *room, 0);
     while (n < 0 && errno == EINTR);
     if (n <= 0)
         return n;
@@ -321,14 +238,26 @@ static ssize_t receive(struct conn *conn, uint8_t **bytes, size_t *room)
     return n;
 }
 
+static void on_read_error(struct conn *conn)
+{
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        return;
+    if (!conn->tls) {
+        conn->ops->on_lost(conn, strerror(errno));
+        return;
+    }
+    conn->at_eof = errno == ECONNABORTED;
+    conn_lose_tls(conn);
+}
+
 static void on_readable(struct conn *conn)
 {
     for (int i = 0; i < READS_PER_CALLBACK; i++) {
         uint8_t *bytes;
         size_t room;
 
-        if (conn->paused && conn_kept_input(conn) >= KEPT_WHILE_PAUSED) {
-            arm(conn, false, conn->armed_write);
+        if (is_paused_long(conn)) {
+            conn_arm(conn, false, conn->armed_write);
             return;
         }
         ssize_t n = receive(conn, &bytes, &room);
@@ -337,34 +266,102 @@ static void on_readable(struct conn *conn)
             return;
         }
         if (n < 0) {
-            if (errno != EAGAIN && errno != EWOULDBLOCK)
-                conn->ops->on_lost(conn, strerror(errno));
+            on_read_error(conn);
             return;
         }
         if (!conn->paused)
             hand_up(conn, bytes, (size_t)n);
         else if (!conn->in)
             keep(conn, bytes, (size_t)n);
-        if (!conn_is_open(conn) || conn->paused || (size_t)n < room)
+        if (!conn_is_open(conn) || conn->paused || (conn->tls ? !tls_has_pending(conn->tls) : (size_t)n < room))
             return;
+    }
+}
+
+/* Of what TLS has read from the kernel, no readiness will tell. */
+static void go_on_with_tls(struct conn *conn)
+{
+    if (!conn_is_open(conn) || conn->connecting || conn->at_eof)
+        return;
+    conn_arm(conn, conn->armed_read, conn->armed_write);
+    if (tls_has_pending(conn->tls) && !is_paused_long(conn))
+        mark_ready(conn);
+    if (tls_wants_read(conn->tls))
+        conn_mark_dirty(conn); /* what waited for this input is tried again */
+}
+
+/* What was kept, when the owner was not ready for it. */
+static void hand_up_again(struct conn *conn)
+{
+    hand_up(conn, conn->loop->scratch, 0);
+    if (conn_is_open(conn) && conn->at_eof && !conn->paused)
+        conn->ops->on_eof(conn);
+}
+
+void conn_run_ready(struct conn *conn)
+{
+    bool resumed = conn->resumed;
+
+    unmark_ready(conn);
+    conn->resumed = false;
+    if (conn_is_open(conn) && resumed && !conn->paused)
+        hand_up_again(conn);
+    if (conn_is_open(conn) && conn->tls && !conn->at_eof && tls_has_pending(conn->tls))
+        on_event(conn->fd, EV_READ, conn);
+}
+
+static void become_open(struct conn *conn)
+{
+    conn->connecting = conn->handshaking = false;
+    conn_arm(conn, true, false);
+    if (conn->out.len)
+        conn_mark_dirty(conn);
+    if (conn->tls && tls_has_pending(conn->tls))
+        mark_ready(conn);
+    conn->ops->on_connected(conn);
+}
+
+static void go_on_with_handshake(struct conn *conn)
+{
+    switch (tls_handshake(conn->tls)) {
+    case TLS_DONE:
+        become_open(conn);
+        break;
+    case TLS_WAITS:
+        conn_arm(conn, true, tls_has_unsent(conn->tls));
+        break;
+    case TLS_FAILED:
+        conn_lose_tls(conn);
+        break;
     }
 }
 
 static void on_connect_done(struct conn *conn)
 {
+    if (!conn->tls) {
+        become_open(conn);
+    } else if (tls_start(conn->tls, conn->fd)) {
+        conn->handshaking = true;
+        go_on_with_handshake(conn);
+    } else {
+        conn_lose_tls(conn);
+    }
+}
+
+static void go_on_with_connecting(struct conn *conn)
+{
     int error = 0;
     socklen_t len = sizeof(error);
 
-    getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-    if (error) {
-        conn->ops->on_lost(conn, strerror(error));
+    if (conn->handshaking) {
+        go_on_with_handshake(conn);
         return;
     }
-    conn->connecting = false;
-    arm(conn, true, false);
-    if (conn->out.len)
-        mark_dirty(conn);
-    conn->ops->on_connected(conn);
+    getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    if (error)
+        conn->ops->on_lost(conn, strerror(error));
+    else
+        on_connect_done(conn);
 }
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
@@ -373,21 +370,26 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     (void)fd;
 
     if (conn->connecting) {
-        on_connect_done(conn);
+        go_on_with_connecting(conn);
         return;
     }
     if (what & EV_WRITE)
         conn_flush(conn);
-    if (conn_is_open(conn) && (what & EV_READ))
-        on_readable(conn);
+    if (!conn_is_open(conn) || !(what & EV_READ))
+        return;
+    on_readable(conn);
+    if (conn->tls)
+        go_on_with_tls(conn);
 }
 
 void conn_close(struct conn *conn)
 {
+    tls_free(conn->tls);
+    conn->tls = NULL;
     if (!conn_is_open(conn))
         return;
-    arm(conn, false, false);
-    unmark_dirty(conn);
+    conn_arm(conn, false, false);
+    conn_unmark_dirty(conn);
     unmark_ready(conn);
     buf_clear(&conn->loop->pool, &conn->out);
     drop_kept(conn);

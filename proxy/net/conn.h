@@ -5,11 +5,14 @@
  * owner does not consume is kept and handed up again, with what arrives behind it, as one contiguous run. Output is
  * queued and written at the end of the turn; large pieces go straight to the kernel when nothing is queued before them.
  *
- *   conn_connect ──> connecting ──on_connected──> open <── conn_adopt
- *                        │                          │  ^
- *                        │                conn_pause│  │conn_resume
- *                        │                          v  │
- *                        └──────on_lost───> ... open, input paused ──on_eof / on_lost──> (owner) conn_close ──> closed
+ *   conn_connect ──> connecting ──(TLS: handshaking)──on_connected──> open <── conn_adopt
+ *                        │               │                            │  ^
+ *                        │               │                  conn_pause│  │conn_resume
+ *                        │               │                            v  │
+ *                        └───────────────┴──on_lost──> ... open, input paused ──on_eof / on_lost──> (owner) conn_close
+ *
+ * Over TLS all bytes and counts here are the plain ones, and bytes count as written once TLS has them: a record that
+ * the kernel took in part cannot be taken back. An end of the stream without close_notify is a loss, with at_eof set.
  *
  * Thread: that of its loop. The owner frees itself (with the conn in it) by loop_reap() after conn_close().
  */
@@ -23,6 +26,9 @@
 #include <sys/socket.h>
 
 #include "proxy/net/loop.h"
+
+struct tls;
+struct tls_context;
 
 struct conn_ops {
     /* Takes what it wants from the front and returns how much. To be called again before new bytes come: conn_pause().
@@ -41,16 +47,19 @@ struct conn {
     struct event ev;
     const struct conn_ops *ops;
     struct loop *loop;
+    struct tls *tls;   /* NULL: plain */
     struct block *in;  /* input that was not consumed yet */
     struct buf out;    /* output that the kernel has not taken yet */
-    uint64_t written;  /* bytes the kernel has taken since conn_connect or conn_adopt */
+    uint64_t written;  /* bytes the kernel or TLS has taken since conn_connect or conn_adopt */
     uint64_t received; /* bytes read since then */
     TAILQ_ENTRY(conn) dirty, ready;
     size_t low_water;
-    int fd;        /* -1 when closed */
-    uint8_t order; /* enum loop_order */
-    bool connecting : 1;
-    bool paused : 1; /* input is not handed up */
+    int fd;               /* -1 when closed */
+    uint8_t order;        /* enum loop_order */
+    bool connecting : 1;  /* on_connected was not called yet */
+    bool handshaking : 1; /* connecting, and at TLS already */
+    bool paused : 1;      /* input is not handed up */
+    bool resumed : 1;     /* kept input is to be handed up */
     bool at_eof : 1;
     bool is_dirty : 1;
     bool is_ready : 1;
@@ -65,6 +74,9 @@ void conn_init(struct conn *conn, struct loop *loop, const struct conn_ops *ops,
 
 /* Takes over a connected, non-blocking socket. */
 void conn_adopt(struct conn *conn, int fd);
+
+/* The next conn_connect() speaks TLS; with NULL it does not. For a closed conn; conn_close() forgets it. */
+void conn_use_tls(struct conn *conn, struct tls_context *context);
 
 /* Starts connecting; on_connected or on_lost follows, never before this returns. False: no socket, errno says why. */
 bool conn_connect(struct conn *conn, const struct sockaddr *address, socklen_t len);
@@ -84,7 +96,7 @@ void conn_notify_drained(struct conn *conn, size_t low_water);
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 
-/* Drops everything and closes the socket at once. */
+/* Drops everything and closes the socket at once, over TLS with a close_notify if the kernel takes it. */
 void conn_close(struct conn *conn);
 
 static inline bool conn_is_open(const struct conn *conn)
@@ -98,5 +110,5 @@ bool conn_peer_is_gone(const struct conn *conn);
 /* Bytes of input that were read but not consumed. */
 size_t conn_kept_input(const struct conn *conn);
 
-/* For the loop: hands up kept input of a resumed connection. */
-void conn_run_resumed(struct conn *conn);
+/* For the loop: hands up kept input of a resumed connection, and goes on reading what TLS holds. */
+void conn_run_ready(struct conn *conn);

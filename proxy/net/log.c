@@ -1,6 +1,7 @@
 #include "proxy/net/log.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
@@ -24,8 +25,8 @@ struct event_rate {
     unsigned suppressed;
 };
 
-static enum log_level threshold = LOG_INFO;
-static bool use_json;
+static _Atomic enum log_level threshold = LOG_INFO; /* written by main's thread, at start and on reload */
+static atomic_bool use_json;                        /* likewise */
 static pthread_mutex_t rates_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct event_rate rates[EVENT_SLOTS];
 

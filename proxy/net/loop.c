@@ -69,11 +69,11 @@ static void run_deferred(struct loop *loop)
     }
 }
 
-static void run_resumed(struct loop *loop)
+static void run_ready(struct loop *loop)
 {
-    /* Those resumed meanwhile wait for the next turn, so that no connection can keep the loop here. */
+    /* Those that became ready meanwhile wait for the next turn, so that no connection can keep the loop here. */
     for (unsigned n = loop->ready_count; n && !TAILQ_EMPTY(&loop->ready); n--)
-        conn_run_resumed(TAILQ_FIRST(&loop->ready));
+        conn_run_ready(TAILQ_FIRST(&loop->ready));
 }
 
 static struct conn *first_dirty(const struct loop *loop)
@@ -100,7 +100,7 @@ void loop_run(struct loop *loop)
         bool more = loop->ready_count || !STAILQ_EMPTY(&loop->deferred);
         event_base_loop(loop->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0));
         run_deferred(loop);
-        run_resumed(loop);
+        run_ready(loop);
         flush_all(loop);
         reap(loop);
         loop->now_ms = 0;

@@ -37,13 +37,14 @@ struct loop {
     struct event_base *base;
     struct block_pool pool;
     struct conn_list dirty[LOOP_FLUSH_ORDERS]; /* have bytes to write */
-    struct conn_list ready;                    /* were resumed, to be handed their kept input */
+    struct conn_list ready;                    /* have input that no readiness will announce */
     unsigned ready_count;
     STAILQ_HEAD(, deferred) deferred;
     SLIST_HEAD(, reapable) done;
     uint64_t now_ms; /* CLOCK_MONOTONIC, read once a turn; 0 = not read yet */
     bool stop;
     uint8_t scratch[BLOCK_LARGE]; /* where connections without leftovers read to */
+    uint8_t record[BLOCK_LARGE];  /* where queued blocks are joined into one TLS record */
 };
 
 /* False when no event base can be made. */

@@ -36,7 +36,8 @@
     X(stray_replies, "replies that nobody had asked for")                                                              \
     X(stray_pushes, "pushes on a shared lane, dropped")                                                                \
     X(tombstones, "replies dropped because their client was gone")                                                     \
-    X(scripts_healed, "EVALSHA sent again as EVAL")
+    X(scripts_healed, "EVALSHA sent again as EVAL")                                                                    \
+    X(billed, "commands sent to a backend that charges for them")
 
 struct counters {
 #define X(name, help) _Atomic uint64_t name;

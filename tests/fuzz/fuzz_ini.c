@@ -135,7 +135,10 @@ static void check_printable(const char *text)
     free(copy);
 }
 
-/* "key = value" as printed, with a secret's true value in the place of its stars. */
+/*
+ * "key = value" as printed, with a secret's true value in the place of its stars. NULL for a URL that a url_env gives:
+ * both at once would be a mistake.
+ */
 static char *as_set(const struct conf *conf, char *line)
 {
     char *value = strstr(line, " =");
@@ -153,22 +156,49 @@ static char *as_set(const struct conf *conf, char *line)
     bool named = name != key;
     *name++ = *key++ = '\0';
     bool secret = strcmp(key, "password") == 0 || strcmp(key, "url") == 0;
-    char *set = text_format("%s=%s", line, secret ? conf_string(conf, section, named ? name : NULL, key) : value);
+    bool twice = strcmp(key, "url") == 0 && *conf_string(conf, section, name, "url_env");
+    char *set = twice
+                    ? NULL
+                    : text_format("%s=%s", line, secret ? conf_string(conf, section, named ? name : NULL, key) : value);
     free(section);
     return set;
 }
 
-static void check_reads_back(const struct conf *conf)
+/* A URL that shadows the one of a url_env cannot be said by --set alone. */
+static bool shadows_variable(const struct conf *conf)
 {
+    bool found = false;
+    for (size_t i = 0; i < conf_names(conf, "backend"); i++) {
+        const char *name = conf_name_at(conf, "backend", i);
+        bool named = *conf_string(conf, "backend", name, "url_env");
+        bool from_it = strstr(conf_origin(conf, "backend", name, "url"), " via ");
+        found = found || named != from_it;
+    }
+    return found;
+}
+
+/* `env` without what speaks to us: only what a url_env names is left to be read. */
+static void check_reads_back(const struct conf *conf, char *env[LIST_MAX])
+{
+    char *foreign[LIST_MAX];
+    size_t n_foreign = 0;
+    for (size_t i = 0; env[i]; i++) {
+        if (strncmp(env[i], "RESPGATE_", 9) != 0) {
+            foreign[n_foreign++] = env[i];
+        }
+    }
+    foreign[n_foreign] = NULL;
     char *text = printed(conf, CONF_TEXT);
     char *sets[PRINTED_MAX];
     size_t n = 0;
     char *next = text;
     for (char *line = strsep(&next, "\n"); line && *line; line = strsep(&next, "\n")) {
         assert(n < PRINTED_MAX);
-        sets[n++] = as_set(conf, line);
+        sets[n] = as_set(conf, line);
+        n += sets[n] != NULL;
     }
-    struct conf_sources sources = {.file = "/dev/null", .sets = (const char *const *)sets, .n_sets = n};
+    struct conf_sources sources = {
+        .file = "/dev/null", .environ_ = foreign, .sets = (const char *const *)sets, .n_sets = n};
     char *errors;
     struct conf *again = conf_load(&sources, &errors);
     assert(again);
@@ -189,7 +219,7 @@ static void check_load(const char *file, char *rest)
     }
     split(rest, env);
     size_t n_sets = sets_text ? split(sets_text, sets) : 0;
-    struct conf_sources sources = {file, env, (const char *const *)sets, n_sets};
+    struct conf_sources sources = {.file = file, .environ_ = env, .sets = (const char *const *)sets, .n_sets = n_sets};
     char *errors = NULL;
     struct conf *conf = conf_load(&sources, &errors);
     assert((conf == NULL) == (errors != NULL));
@@ -203,8 +233,8 @@ static void check_load(const char *file, char *rest)
     assert(text_is_utf8(json, strlen(json)));
     check_printable(json);
     free(json);
-    if (conf_names(conf, "backend") + conf_names(conf, "user") < 100) {
-        check_reads_back(conf);
+    if (conf_names(conf, "backend") + conf_names(conf, "user") < 75 && !shadows_variable(conf)) {
+        check_reads_back(conf, env);
     }
     conf_free(conf);
 }
@@ -218,8 +248,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     }
     /* KEY_file would read whatever path the fuzzer makes up. */
-    if (memmem(data, size, "_file", 5) || memmem(data, size, "_FILE", 5)) {
-        return 0;
+    static const char *const by_file[] = {"url_file", "URL_FILE", "password_file", "PASSWORD_FILE"};
+    for (size_t i = 0; i < sizeof by_file / sizeof *by_file; i++) {
+        if (memmem(data, size, by_file[i], strlen(by_file[i]))) {
+            return 0;
+        }
     }
     const uint8_t *cut = memchr(data, '\x01', size);
     size_t len = cut ? (size_t)(cut - data) : size;

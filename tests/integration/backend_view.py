@@ -16,8 +16,9 @@ def client_lines(text):
 
 
 def backend_clients(server):
-    """The connections a Redis has, but for the one that asks."""
-    return [line for line in client_lines(server.call("CLIENT", "LIST")) if line["cmd"] != "client|list"]
+    """The connections a Redis has, but for the one that asks and those that only check whether it is there."""
+    return [line for line in client_lines(server.call("CLIENT", "LIST"))
+            if line["cmd"] != "client|list" and line["name"] != "respgate-probe"]
 
 
 def backend_ids(server):

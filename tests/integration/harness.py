@@ -57,6 +57,7 @@ class Process:
         self.stop_timeout = stop_timeout
         self.child = None
         self.log_path = None
+        self.paused = False
 
     def spawn(self, argv, env=None):
         """Start argv with stdin closed; refuses (never skips) when the program is not there."""
@@ -95,10 +96,12 @@ class Process:
     def pause(self):
         """SIGSTOP: alive for the kernel, silent for its peers."""
         self.signal(signal.SIGSTOP)
+        self.paused = True
 
     def resume(self):
         """SIGCONT."""
         self.signal(signal.SIGCONT)
+        self.paused = False
 
     def kill(self):
         """SIGKILL and reap; returns the exit code."""
@@ -109,7 +112,8 @@ class Process:
         """SIGTERM, then SIGKILL when `stop_timeout` has passed; returns the exit code."""
         if self.child is None:
             return None
-        self.resume()
+        if self.paused:  # only then: SIGCONT takes back the stop with which the leak checker halts an ending process
+            self.resume()
         self.signal(signal.SIGTERM)
         try:
             return self.child.wait(self.stop_timeout)
@@ -267,7 +271,9 @@ class Respgate(Process):
         for key, value in self.settings.items():
             argv += ["--set", f"{key}={value}"]
         address = f"127.0.0.1:{self.port}"
-        env = {"RESPGATE_LISTEN_ADDRESS": address, "RESPGATE_BACKEND_URL": self.backend_url, **self.extra_env}
+        env = {"RESPGATE_LISTEN_ADDRESS": address, **self.extra_env}
+        if self.backend_url:
+            env["RESPGATE_BACKEND_URL"] = self.backend_url
         self.spawn(argv, respgate_env(env))
         self.wait_ready(lambda: any("listening" in line and address in line for line in self.log().splitlines()))
         return self

@@ -9,13 +9,16 @@ import time
 
 import pytest
 
+from backend_view import info
 from harness import fields, minimal_env, respgate_binary, respgate_env, run_respgate as run, wait_until
 
 SECRET = "correct-horse-battery"
 
 
 @pytest.mark.parametrize("arguments", [(), ("fly",), ("run", "--fly"), ("run", "-c"), ("run", "--set"),
-                                       ("run", "stray"), ("config", "--fly"), ("version", "stray")])
+                                       ("run", "stray"), ("config", "--fly"), ("version", "stray"), ("run", "--expect"),
+                                       ("config", "--expect", "default"), ("run", "--override"),
+                                       ("run", "--override", "everything")])
 def test_usage_errors_exit_64_and_say_how(arguments):
     done = run(*arguments, env=minimal_env())
     assert done.returncode == 64
@@ -57,6 +60,41 @@ def test_a_configuration_mistake_means_nothing_is_listened_on():
     port = int(env["RESPGATE_LISTEN_ADDRESS"].rsplit(":", 1)[1])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("subcommand", ["run", "config"])
+def test_layers_that_name_different_backends_refuse_to_start(subcommand, tmp_path):
+    path = tmp_path / "respgate.ini"
+    path.write_text("[backend default]\nurl = redis://127.0.0.1:1/0\n")
+    env = minimal_env(RESPGATE_BACKEND_URL="redis://127.0.0.1:1/7")
+    done = run(subcommand, "-c", str(path), env=env)
+    assert done.returncode == 78
+    assert "env RESPGATE_BACKEND_URL: backend.default.url: " in done.stderr and f"{path}:2" in done.stderr
+
+
+def test_layers_may_name_different_backends_when_told_so(tmp_path):
+    path = tmp_path / "respgate.ini"
+    path.write_text("[backend default]\nurl = redis://127.0.0.1:1/0\n")
+    env = minimal_env(RESPGATE_BACKEND_URL="redis://127.0.0.1:1/7")
+    done = run("config", "-c", str(path), "--override", "backend", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^backend\.default\.url += redis://127\.0\.0\.1:1/7$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("arguments, origin", [(("--expect", "docker"), "--expect"), ((), "env RESPGATE_EXPECT")])
+def test_an_expected_backend_must_exist(arguments, origin):
+    done = run("run", *arguments, env=minimal_env(RESPGATE_EXPECT="upstash"))
+    assert done.returncode == 78
+    assert f"{origin}: there is no backend" in done.stderr and "but default" in done.stderr
+
+
+def test_the_application_s_variable_that_leads_to_ourselves_is_refused():
+    env = minimal_env()
+    del env["RESPGATE_BACKEND_URL"]
+    env |= {"REDIS_URL": f"redis://{env['RESPGATE_LISTEN_ADDRESS']}/0", "RESPGATE_BACKEND_URL_ENV": "REDIS_URL"}
+    done = run("run", env=env)
+    assert done.returncode == 78
+    assert "is our own listener" in done.stderr
 
 
 def test_no_backend_is_a_configuration_mistake():
@@ -144,10 +182,10 @@ def test_json_log_lines_are_json(start_respgate, redis_server):
     while client.socket.recv(4096):
         pass
     gate.signal(signal.SIGHUP)
-    gate.wait_for_log("SIGHUP")
+    gate.wait_for_log("configuration reloaded")
     assert gate.stop() == 0
     lines = [json.loads(line) for line in gate.log().splitlines()]
-    assert {"starting", "listening", "signal ignored", "draining", "ledger"} <= {line["msg"] for line in lines}
+    assert {"starting", "listening", "selected", "configuration reloaded", "draining", "ledger"} <= {line["msg"] for line in lines}
     assert all({"time", "level"} <= line.keys() for line in lines)
 
 
@@ -223,12 +261,27 @@ def test_sigterm_drains_as_soon_as_it_listens():
 
 
 @pytest.mark.threads
-def test_sighup_is_said_to_be_ignored(respgate):
+def test_sighup_with_nothing_changed_changes_nothing(respgate, redis_server):
     client = respgate.connect()
     assert client.call("SET", "k", "v") == "OK"
+    before = info(redis_server, "stats")["total_connections_received"]
     respgate.signal(signal.SIGHUP)
-    assert "SIGHUP" in respgate.wait_for_log("signal ignored")
+    respgate.wait_for_log("configuration reloaded")
     assert client.call("GET", "k") == b"v"
+    after = info(redis_server, "stats")["total_connections_received"]
+    assert int(after) == int(before) + 1  # this test's own question
+    assert respgate.connect().call("PING") == "PONG"  # taken under the settings of now
+
+
+@pytest.mark.parametrize("line", ["workers = 5", "unix_socket = {dir}/gate.sock"])
+def test_sighup_refuses_whole_what_only_a_restart_changes(start_respgate, redis_server, tmp_path, line):
+    path = tmp_path / "gate.ini"
+    path.write_text("[fallback]\nqueue_timeout = 1s\n")
+    gate = start_respgate(redis_server, env={"RESPGATE_CONFIG": str(path)})
+    gate.wait_for_log("msg=selected")
+    path.write_text(f"[listen]\n{line.format(dir=tmp_path)}\n[fallback]\nqueue_timeout = 2s\n")
+    gate.signal(signal.SIGHUP)
+    assert f"listen.{line.split()[0]}" in gate.wait_for_log("configuration not reloaded")
 
 
 @pytest.mark.threads

@@ -296,7 +296,7 @@ def test_a_command_of_many_arguments_that_is_answered_here_holds_up_nobody(redis
 def test_an_error_that_quotes_the_login_does_not_show_it(start_redis, start_respgate):
     server = start_redis(config={"rename-command": 'AUTH ""'})
     gate = small_gate(start_respgate, server.url(password="geheim"))
-    gate.wait_for_log("backend refuses the login")
+    gate.wait_for_log("cause=auth")
     client = gate.connect(timeout=3)
     assert isinstance(client.call("PING"), ErrorReply)
     assert "geheim" not in gate.log()

@@ -53,7 +53,7 @@ def test_faults_do_not_excuse_a_wrong_reply(redis_server, fault):
 
 def test_a_command_in_another_database_is_found(redis_server):
     """More often than the other faults: many a moved client leaves before it says anything that shows where it is."""
-    with WrongProxy(redis_server.port, "database", every=100) as proxy:
+    with WrongProxy(redis_server.port, "database", every=20) as proxy:
         verdict = run_tagload(proxy.port, 20_000, **SMALL)
     assert proxy.done > 0 and verdict.code == 1 and verdict.wrong > 0
 

@@ -48,7 +48,7 @@ def test_the_backend_runs_what_the_client_sent_and_nothing_else(redis_server, re
 
 def test_a_start_and_an_idle_minute_of_clients_cost_nothing(redis_server, start_respgate):
     before = billed(redis_server)
-    gate = start_respgate(redis_server)
+    gate = start_respgate(redis_server, settings={"backend.default.metered": "yes"})
     idle = [gate.connect() for _ in range(20)]
     for client in idle:
         assert client.call("CLIENT", "ID") > 0 and client.call("HELLO", 2)
@@ -84,9 +84,9 @@ def test_max_connections_bounds_the_pins_and_says_so(redis_server, start_respgat
     gate = start_respgate(redis_server, settings={
         "listen.workers": 1, "backend.default.max_connections": 4, "fallback.queue_timeout": "200ms"})
     waiting = [gate.connect() for _ in range(3)]
-    for client in waiting:
+    for number, client in enumerate(waiting, 1):  # one after another, so that the first is the first to be served
         client.command("BLPOP", "l", 0)
-    wait_blocked(redis_server, 3)
+        wait_blocked(redis_server, number)
     late, plain = gate.connect(), gate.connect()
     assert late.call("BLPOP", "l", 0) == "RGLIMIT no backend connection is free (max_connections)"
     assert plain.call("RPUSH", "l", 1) == 1 and waiting[0].read_value() == [b"l", b"1"]

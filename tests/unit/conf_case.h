@@ -51,7 +51,8 @@ static inline struct conf *load(const char *ini, const char *env, const char *se
     split(env_text, env_list);
     size_t n_sets = split(sets_text, sets_list);
     write_file("t.ini", ini ? ini : "", ini ? strlen(ini) : 0);
-    struct conf_sources sources = {"t.ini", env_list, (const char *const *)sets_list, n_sets};
+    struct conf_sources sources = {
+        .file = "t.ini", .environ_ = env_list, .sets = (const char *const *)sets_list, .n_sets = n_sets};
     return conf_load(&sources, errors);
 }
 

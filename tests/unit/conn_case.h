@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,6 +28,7 @@ struct end {
     uint64_t taken; /* bytes consumed so far, all of them checked to be pattern() */
     unsigned inputs, eofs, losses, connects, drains;
     size_t offered;                              /* by the latest on_input */
+    char reason[400];                            /* of the latest on_lost */
     size_t (*take)(struct end *end, size_t len); /* how much of it to consume; NULL: all */
     void (*then)(struct end *end);               /* called at the end of every callback but on_input */
 };
@@ -76,6 +78,7 @@ static void on_eof(struct conn *conn)
 static void on_lost(struct conn *conn, const char *reason)
 {
     assert_true(strlen(reason) > 0);
+    snprintf(end_of(conn)->reason, sizeof end_of(conn)->reason, "%s", reason);
     happened(end_of(conn), &end_of(conn)->losses);
 }
 

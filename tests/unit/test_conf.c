@@ -29,6 +29,23 @@ static void test_defaults(void **state)
         {"listen", "script_cache", 1 << 20},
         {"fallback", "queue_timeout", 1000},
         {"fallback", "on_unknown", 0},
+        {"fallback", "failback", 0},
+        {"fallback", "failback_hold", 10000},
+        {"fallback", "failback_hold_max", 600000},
+        {"fallback", "on_dataset_change", 0},
+        {"fallback", "when_all_down", 0},
+        {"fallback", "require", 0},
+        {"health", "interval", 1000},
+        {"health", "fast_interval", 200},
+        {"health", "timeout", 500},
+        {"health", "fall", 3},
+        {"health", "rise", 2},
+        {"health", "hang_threshold", 1000},
+        {"health", "metered_interval", 30000},
+        {"health", "start_grace", 5000},
+        {"health", "seed", 0},
+        {"tls", "verify", 0},
+        {"tls", "min_version", 0},
         {"log", "level", 2},
         {"log", "format", 0},
     };
@@ -49,6 +66,16 @@ static void test_defaults(void **state)
     assert_int_equal(conf_number(conf, "backend", "default", "connect_timeout"), 2000);
     assert_int_equal(conf_number(conf, "backend", "default", "command_timeout"), 0);
     assert_int_equal(conf_number(conf, "backend", "default", "idle_timeout"), 60000);
+    assert_int_equal(conf_number(conf, "backend", "default", "priority"), 100);
+    assert_int_equal(conf_number(conf, "backend", "default", "metered"), 0);
+    assert_string_equal(conf_string(conf, "backend", "default", "dataset"), "");
+    assert_string_equal(conf_string(conf, "backend", "default", "url_env"), "");
+    assert_string_equal(conf_string(conf, "tls", NULL, "ca_file"), "system");
+    assert_string_equal(conf_string(conf, "tls", NULL, "cert_file"), "");
+    assert_string_equal(conf_string(conf, "tls", NULL, "key_file"), "");
+    assert_string_equal(conf_expect(conf), "");
+    assert_string_equal(conf_expect_origin(conf), "");
+    assert_string_equal(conf_warnings(conf), "");
     assert_int_equal(conf_names(conf, "user"), 0);
     assert_int_equal(conf_overrides(conf), 0);
     assert_string_equal(conf_overridden(conf), "");
@@ -137,7 +164,12 @@ static void test_misuse(void **state)
     for (size_t i = 0; i < COUNT(both); i++) {
         assert_true(!ends(conf, true, "listen", NULL, both[i]) && !ends(conf, false, "listen", NULL, both[i]));
     }
-    assert_true(ends(conf, true, "backend", "a", "url") && !ends(conf, false, "backend", "a", "url"));
+    static const char *const backend_texts[] = {"url", "url_env", "dataset", "ca_file"};
+    for (size_t i = 0; i < COUNT(backend_texts); i++) {
+        assert_true(ends(conf, true, "backend", "a", backend_texts[i]));
+        assert_false(ends(conf, false, "backend", "a", backend_texts[i]));
+    }
+    assert_true(!ends(conf, true, "backend", "a", "metered") && ends(conf, false, "backend", "a", "metered"));
     conf_free(conf);
 }
 
@@ -172,7 +204,7 @@ static void test_all_at_once(void **state)
         "[log]\n"
         "level = loud ; why\n",
         "RESPGATE_LISTEN_WORKER=1\nRESPGATE_BACKND_URL=x\nRESPGATE_BACKEND_A_URI=x\nRESPGATE_FOO=1\nRESPGATE_=1\n"
-        "RESPGATE_USER_PASSWORD=x\nRESPGATE_listen_WORKERS=1\nRESPGATE_BACKEND__URL=redis://h\nRESPGATE_EXPECT=a",
+        "RESPGATE_USER_PASSWORD=x\nRESPGATE_listen_WORKERS=1\nRESPGATE_BACKEND__URL=redis://h\nRESPGATE_EXPECT=b",
         "listen.workers=1\nlisten.workers=1\nlog=1\nlogg.level=info\nlog.levle=info\nbackend.a.b.c=1\nuser.password=x\n"
         "log.x.level=info\nno-equals\nbackend.A.url=redis://h",
         "t.ini:1: the key stands before any [section]\n"
@@ -197,7 +229,6 @@ static void test_all_at_once(void **state)
         "env RESPGATE_USER_PASSWORD: unknown variable\n"
         "env RESPGATE_listen_WORKERS: unknown variable, did you mean RESPGATE_LISTEN_WORKERS\n"
         "env RESPGATE_BACKEND__URL: unknown variable, did you mean RESPGATE_BACKEND_URL\n"
-        "env RESPGATE_EXPECT: unknown variable\n"
         "--set: listen.workers: set twice, first by --set\n"
         "--set: log: the key is missing\n"
         "--set: logg: unknown section, did you mean log\n"
@@ -207,7 +238,8 @@ static void test_all_at_once(void **state)
         "--set: log.level: takes no name\n"
         "--set: needs section.key=value or section.NAME.key=value\n"
         "--set: backend.A: the name is not 1 to 32 of a-z, 0-9 and - (neither first nor last)\n"
-        "t.ini:13: backend.a.url: is required, as is or by a key that ends in _file");
+        "t.ini:13: backend.a.url: is required, as is or by a key that ends in _file, or by url_env\n"
+        "env RESPGATE_EXPECT: there is no backend \"b\", but a");
 }
 
 static void test_backend_needed(void **state)
@@ -215,7 +247,8 @@ static void test_backend_needed(void **state)
     (void)state;
     wrong(NULL, NULL, NULL, "backend: no backend is configured, set [backend NAME] url or RESPGATE_BACKEND_URL");
     wrong(NULL, "RESPGATE_BACKEND_CONNECTIONS=1", NULL,
-          "env RESPGATE_BACKEND_CONNECTIONS: backend.default.url: is required, as is or by a key that ends in _file");
+          "env RESPGATE_BACKEND_CONNECTIONS: backend.default.url: is required, as is or by a key that ends in _file, "
+          "or by url_env");
     wrong("[backend a]\nurl =\n", NULL, NULL, "t.ini:2: backend.a.url: is empty, a value is required");
     wrong("[backend a]\nurl = https://eu1.upstash.io\n", NULL, NULL,
           "t.ini:2: backend.a.url: is a REST address; use the redis:// or rediss:// one");
@@ -247,11 +280,11 @@ static void test_too_many_sections(void **state)
     assert_non_null(ini);
     size_t len = 0;
     for (int i = 0; i < 1000; i++) {
-        len += (size_t)sprintf(ini + len, "[backend b%d]\nurl = redis://h\n", i);
+        len += (size_t)sprintf(ini + len, "[backend b%d]\nurl = redis://h%d\n", i, i);
     }
     char *errors;
     assert_null(load(ini, NULL, NULL, &errors));
-    assert_ptr_equal(strstr(errors, "t.ini:1995: backend: more than 1000 sections\n"), errors);
+    assert_ptr_equal(strstr(errors, "t.ini:1991: backend: more than 1000 sections\n"), errors);
     free(errors);
     free(ini);
 }

@@ -1,44 +1,22 @@
-/* Names in the environment: whose they are, what is ambiguous, and that no layer moves a backend silently. */
+/* Names in the environment: whose they are, what is ambiguous, and what is foreign. */
 #include "conf_case.h"
-
-static void test_backend_identity(void **state)
-{
-    (void)state;
-    wrong("[backend a]\nurl = redis://h:6379/0\n", "RESPGATE_BACKEND_A_URL=redis://h:6379/1", NULL,
-          "env RESPGATE_BACKEND_A_URL: backend.a.url: names another backend than t.ini:2 does; remove one of the two");
-    static const char *const others[] = {"redis://h2", "redis://h:7000", "rediss://h", "redis://app@h", "unix:///h"};
-    for (size_t i = 0; i < COUNT(others); i++) {
-        char set[128];
-        snprintf(set, sizeof set, "backend.a.url=%s", others[i]);
-        wrong(BACKEND, NULL, set,
-              "--set: backend.a.url: names another backend than t.ini:2 does; remove one of the two");
-    }
-    struct conf *conf =
-        good("[backend a]\nurl = redis://u:old@H:6379/0\n", "RESPGATE_BACKEND_A_URL=redis://u:new@h", NULL);
-    assert_string_equal(conf_string(conf, "backend", "a", "url"), "redis://u:new@h");
-    assert_int_equal(conf_overrides(conf), 1);
-    assert_string_equal(conf_overridden(conf), "backend.a.url");
-    conf_free(conf);
-    wrong("[backend a]\nurl = unix:///A\n", NULL, "backend.a.url=unix:///a",
-          "--set: backend.a.url: names another backend than t.ini:2 does; remove one of the two");
-}
 
 static void test_ambiguous_variables(void **state)
 {
     (void)state;
     struct conf *conf = good(NULL,
                              "RESPGATE_BACKEND_MAX_CONNECTIONS=9\nRESPGATE_BACKEND_URL=redis://h\n"
-                             "RESPGATE_BACKEND_B_MAX_CONNECTIONS=8\nRESPGATE_BACKEND_B_URL=redis://h",
+                             "RESPGATE_BACKEND_B_MAX_CONNECTIONS=8\nRESPGATE_BACKEND_B_URL=redis://b",
                              NULL);
     assert_int_equal(conf_number(conf, "backend", "default", "max_connections"), 9);
     assert_int_equal(conf_number(conf, "backend", "b", "max_connections"), 8);
     conf_free(conf);
-    wrong("[backend max]\nurl = redis://h\n", "RESPGATE_BACKEND_MAX_CONNECTIONS=9\nRESPGATE_BACKEND_URL=redis://h",
+    wrong("[backend max]\nurl = redis://h\n", "RESPGATE_BACKEND_MAX_CONNECTIONS=9\nRESPGATE_BACKEND_URL=redis://d",
           NULL,
           "env RESPGATE_BACKEND_MAX_CONNECTIONS: could mean backend.max.connections too, since there is a backend max: "
           "use the "
           "file or --set, or rename it");
-    wrong("[backend b]\nurl = redis://h\n", "RESPGATE_BACKEND_B_MAX_CONNECTIONS=9", "backend.b-max.url=redis://h",
+    wrong("[backend b]\nurl = redis://h\n", "RESPGATE_BACKEND_B_MAX_CONNECTIONS=9", "backend.b-max.url=redis://m",
           "env RESPGATE_BACKEND_B_MAX_CONNECTIONS: could mean backend.b-max.connections too, since there is a backend "
           "b-max: "
           "use the file or --set, or rename it");
@@ -46,6 +24,45 @@ static void test_ambiguous_variables(void **state)
           "env RESPGATE_BACKEND_DEFAULT_URL: backend.default.url: set twice, first by env RESPGATE_BACKEND_URL");
     wrong(NULL, "RESPGATE_BACKEND_URL=redis://h\nRESPGATE_BACKEND_URL=redis://h", NULL,
           "env RESPGATE_BACKEND_URL: backend.default.url: set twice, first by env RESPGATE_BACKEND_URL");
+}
+
+/* Some keys end in _FILE by themselves; with secrets the ending means that the value stands in a file. */
+static void test_keys_with_tails(void **state)
+{
+    (void)state;
+    write_file("url", "redis://h2\n", 11);
+    struct conf *conf = good(NULL,
+                             "RESPGATE_BACKEND_UP_STREAM_URL_ENV=THE_URL\nTHE_URL=redis://h1\n"
+                             "RESPGATE_BACKEND_DOCKER_CA_FILE=ca.pem\nRESPGATE_BACKEND_DOCKER_URL_FILE=url\n"
+                             "RESPGATE_BACKEND_CA_FILE=d.pem\nRESPGATE_BACKEND_URL_ENV=OTHER\nOTHER=redis://h3\n"
+                             "RESPGATE_BACKEND_DOCKER_PRIORITY=7\nRESPGATE_BACKEND_DOCKER_METERED=on\n"
+                             "RESPGATE_BACKEND_DOCKER_DATASET=local\nRESPGATE_TLS_CA_FILE=t.pem\n"
+                             "RESPGATE_HEALTH_FAST_INTERVAL=10ms\nRESPGATE_FALLBACK_FAILBACK_HOLD_MAX=11m",
+                             NULL);
+    assert_int_equal(conf_names(conf, "backend"), 3);
+    assert_string_equal(conf_string(conf, "backend", "up-stream", "url"), "redis://h1");
+    assert_string_equal(conf_string(conf, "backend", "docker", "url"), "redis://h2");
+    assert_string_equal(conf_string(conf, "backend", "docker", "ca_file"), "ca.pem");
+    assert_int_equal(conf_number(conf, "backend", "docker", "priority"), 7);
+    assert_int_equal(conf_number(conf, "backend", "docker", "metered"), 1);
+    assert_string_equal(conf_string(conf, "backend", "docker", "dataset"), "local");
+    assert_string_equal(conf_string(conf, "backend", "default", "url"), "redis://h3");
+    assert_string_equal(conf_string(conf, "backend", "default", "ca_file"), "d.pem");
+    assert_string_equal(conf_string(conf, "backend", "up-stream", "ca_file"), "t.pem");
+    assert_int_equal(conf_number(conf, "health", NULL, "fast_interval"), 10);
+    assert_int_equal(conf_number(conf, "fallback", NULL, "failback_hold_max"), 660000);
+    conf_free(conf);
+    wrong(BACKEND, "RESPGATE_BACKEND_A_CA_FILE_FILE=x\nRESPGATE_BACKEND_A_URL_ENV_FILE=x\nRESPGATE_BACKEND_A_CA=x",
+          NULL,
+          "env RESPGATE_BACKEND_A_CA_FILE_FILE: unknown variable\n"
+          "env RESPGATE_BACKEND_A_URL_ENV_FILE: unknown variable\n"
+          "env RESPGATE_BACKEND_A_CA: unknown variable");
+    /* A backend that is called as a key begins. */
+    wrong("[backend url]\nurl = redis://h\n[backend ca]\nurl = redis://h4\n",
+          "RESPGATE_BACKEND_URL_URL_FILE=url\nRESPGATE_BACKEND_CA_CA_FILE=x", NULL,
+          "env RESPGATE_BACKEND_URL_URL_FILE: backend.url.url: names another backend than t.ini:2 does; remove one of "
+          "the "
+          "two, or pass --override backend");
 }
 
 /* A variable's name is judged to its last byte. */
@@ -85,6 +102,11 @@ static void test_foreign_variables(void **state)
                         "REDIS_URL UPSTASH_REDIS_REST_TOKEN KV_REST_API_URL KV_URL REDIS_TLS_URL "
                         "REDIS_HOST REDIS_PORT REDIS_PASSWORD REDISCLOUD_URL VALKEY_URL");
     conf_free(conf);
+    conf =
+        good("[backend a]\nurl_env = REDIS_URL\n[backend b]\nurl_env = UPSTASH_REDIS_URL\n",
+             "REDIS_URL=redis://h\nUPSTASH_REDIS_URL=rediss://h.upstash.io\nUPSTASH_REDIS_REST_URL=x\nKV_URL=x", NULL);
+    assert_string_equal(conf_ignored_env(conf), "UPSTASH_REDIS_REST_URL KV_URL");
+    conf_free(conf);
     conf = good(BACKEND, "HOME=/", NULL);
     assert_string_equal(conf_ignored_env(conf), "");
     conf_free(conf);
@@ -94,11 +116,12 @@ static void test_foreign_variables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_backend_identity),
         cmocka_unit_test(test_ambiguous_variables),
+        cmocka_unit_test(test_keys_with_tails),
         cmocka_unit_test(test_unknown_variables),
         cmocka_unit_test(test_foreign_variables),
     };
     int failed = conf_case_enter() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
-    return conf_case_leave(NULL, 0) ? failed : 1;
+    static const char *const files[] = {"url"};
+    return conf_case_leave(files, COUNT(files)) ? failed : 1;
 }

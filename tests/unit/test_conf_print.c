@@ -97,6 +97,42 @@ static void test_print_json_bytes(void **state)
     conf_free(conf);
 }
 
+/* What a backend has from [tls] is shown as it is in force, and from where it is. */
+static void test_print_inherited(void **state)
+{
+    (void)state;
+    struct conf *conf = good(BACKEND "verify =\nmin_version = 1.3\n[tls]\nverify = chain\n", NULL, NULL);
+    char *text = printed(conf, CONF_TEXT, true);
+    has_line(text, "backend.a.ca_file          = system           # tls.ca_file");
+    has_line(text, "backend.a.verify           = chain            # tls.verify");
+    has_line(text, "backend.a.min_version      = 1.3              # t.ini:4");
+    has_line(text, "backend.a.cert_file        =                  # tls.cert_file");
+    has_line(text, "tls.verify                 = chain            # t.ini:6");
+    has_line(text, "tls.min_version            = 1.2              # default");
+    free(text);
+    text = printed(conf, CONF_JSON, false);
+    has_line(text, "    {\"key\": \"backend.a.verify\", \"value\": \"chain\", \"origin\": \"tls.verify\", "
+                   "\"shadows\": []},");
+    free(text);
+    struct conf *own = good(BACKEND "verify = chain\nmin_version = 1.3\n", NULL, "tls.verify=chain");
+    assert_string_equal(conf_digest(conf), conf_digest(own));
+    conf_free(own);
+    conf_free(conf);
+}
+
+/* A URL is shown where it comes from, and never with its password. */
+static void test_print_named_variable(void **state)
+{
+    (void)state;
+    struct conf *conf = good("[backend a]\nurl_env = MY_URL\n", "MY_URL=redis://u:hunter2@h", NULL);
+    char *text = printed(conf, CONF_TEXT, true);
+    has_line(text, "backend.a.url              = redis://u:***@h   # env MY_URL via t.ini:2");
+    has_line(text, "backend.a.url_env          = MY_URL            # t.ini:2");
+    assert_null(strstr(text, "hunter2"));
+    free(text);
+    conf_free(conf);
+}
+
 static void test_digest(void **state)
 {
     (void)state;
@@ -143,8 +179,13 @@ static void test_reference(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_print_text), cmocka_unit_test(test_print_json), cmocka_unit_test(test_print_json_bytes),
-        cmocka_unit_test(test_digest),     cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_print_text),
+        cmocka_unit_test(test_print_json),
+        cmocka_unit_test(test_print_json_bytes),
+        cmocka_unit_test(test_print_inherited),
+        cmocka_unit_test(test_print_named_variable),
+        cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_reference),
     };
     static const char *const files[] = {"\x01\xff.ini"};
     int failed = conf_case_enter() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;

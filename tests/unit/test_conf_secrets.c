@@ -1,22 +1,25 @@
 /* Secrets: out of files, and never into a message. */
 #include "conf_case.h"
+#include <sys/stat.h>
 
 static void test_secret_files(void **state)
 {
     (void)state;
     write_file("url", "redis://:hunter2@h:7000\n", 24);
+    write_file("url-b", "redis://:hunter2@i:7000\n", 24);
     write_file("pw", "hunter2\r\n", 9);
     write_file("pw-bare", " hunter2 ", 9);
     struct conf *conf =
         good("[listen]\nauth = password\npassword_file = pw\n[backend a]\nurl_file = url\n",
-             "RESPGATE_USER_APP_PASSWORD_FILE=pw-bare\nRESPGATE_BACKEND_URL_FILE=url", "user.b.password_file=pw");
+             "RESPGATE_USER_APP_PASSWORD_FILE=pw-bare\nRESPGATE_BACKEND_URL_FILE=url-b", "user.b.password_file=pw");
     assert_string_equal(conf_string(conf, "listen", NULL, "password"), "hunter2");
     assert_string_equal(conf_string(conf, "user", "app", "password"), " hunter2 ");
     assert_string_equal(conf_string(conf, "user", "b", "password"), "hunter2");
     assert_string_equal(conf_string(conf, "backend", "a", "url"), "redis://:hunter2@h:7000");
-    assert_string_equal(conf_string(conf, "backend", "default", "url"), "redis://:hunter2@h:7000");
+    assert_string_equal(conf_string(conf, "backend", "default", "url"), "redis://:hunter2@i:7000");
     assert_string_equal(conf_origin(conf, "backend", "a", "url"), "t.ini:5");
     assert_string_equal(conf_origin(conf, "backend", "default", "url"), "env RESPGATE_BACKEND_URL_FILE");
+    assert_string_equal(conf_warnings(conf), "");
     conf_free(conf);
 
     write_file("empty", "\n", 1);
@@ -45,6 +48,25 @@ static void test_secret_files(void **state)
           "env RESPGATE_LOG_LEVEL_FILE: unknown variable");
 }
 
+/* Containers mount secrets for all to read; what others may write they may turn elsewhere. */
+static void test_exposed_files(void **state)
+{
+    (void)state;
+    write_file("url", "redis://:hunter2@h\n", 19);
+    write_file("pw", "hunter2\n", 8);
+    static const char ini[] = "[listen]\nauth = password\npassword_file = pw\n[backend a]\nurl_file = url\n";
+    assert_int_equal(chmod("url", 0446), 0);
+    assert_int_equal(chmod("pw", 0664), 0);
+    struct conf *conf = good(ini, NULL, NULL);
+    assert_string_equal(conf_warnings(conf), "t.ini:5: backend.a.url: others may write to the file named here");
+    conf_free(conf);
+    assert_int_equal(chmod("pw", 0602), 0);
+    conf = good(ini, NULL, NULL);
+    assert_string_equal(conf_warnings(conf), "t.ini:3: listen.password: others may write to the file named here\n"
+                                             "t.ini:5: backend.a.url: others may write to the file named here");
+    conf_free(conf);
+}
+
 /* No mistake and no output shows a secret, whatever it was mistaken for. */
 static void test_no_secret_told(void **state)
 {
@@ -62,11 +84,17 @@ static void test_no_secret_told(void **state)
         BACKEND "[listen]\npassword = \xff hunter2\n",
         BACKEND "[listen]\nauth = password\npassword_file = hunter2\n",
         BACKEND "[user a]\n hunter2\n",
+        "[backend a]\nurl_env = redis://:hunter2@h\n",
+        "[backend a]\nurl_env = 1hunter2\n",
+        "[backend a]\nurl_env = SPOILT_URL\n",
+        "[backend a]\nurl = redis://h\n[backend b]\nurl_env = SECRET_URL\n",
+        BACKEND "[backend b]\nurl = redis://:hunter2@127.0.0.1:6380\n",
     };
     for (size_t i = 0; i < COUNT(inis); i++) {
         char *errors;
         assert_null(load(inis[i],
-                         "RESPGATE_BACKEND_X_URL_FILE=hunter2\nRESPGATE_X=hunter2\nRESPGATE_BACKEND_Y_URL=hunter2",
+                         "RESPGATE_BACKEND_X_URL_FILE=hunter2\nRESPGATE_X=hunter2\nRESPGATE_BACKEND_Y_URL=hunter2\n"
+                         "SPOILT_URL=hunter2\nSECRET_URL=redis://:hunter2@h",
                          "backend.z.url=redis://:hunter2\nlisten=hunter2", &errors));
         assert_null(strstr(errors, "hunter2"));
         free(errors);
@@ -81,9 +109,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_secret_files),
+        cmocka_unit_test(test_exposed_files),
         cmocka_unit_test(test_no_secret_told),
     };
-    static const char *const files[] = {"url", "pw", "pw-bare", "empty", "two-lines", "nul", "big"};
+    static const char *const files[] = {"url", "url-b", "pw", "pw-bare", "empty", "two-lines", "nul", "big"};
     int failed = conf_case_enter() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
     return conf_case_leave(files, COUNT(files)) ? failed : 1;
 }

@@ -27,13 +27,26 @@ static void test_values(void **state)
         {"listen.unix_socket_mode=777", 0777},
         {"listen.auth=backend", 2},
         {"log.level=debug", 3},
+        {"tls.min_version=1.3", 1},
+        {"tls.verify=none", 2},
+        {"health.interval=1h", 3600000},
+        {"health.fall=100", 100},
+        {"health.hang_threshold=20ms", 20},
+        {"health.start_grace=0", 0},
+        {"health.seed=9007199254740992", INT64_C(1) << 53},
+        {"fallback.failback=sticky", 2},
+        {"fallback.failback_hold=10m", 600000},
+        {"fallback.on_dataset_change=error_once", 1},
+        {"fallback.when_all_down=none", 1},
+        {"fallback.require=primary", 1},
     };
     for (size_t i = 0; i < COUNT(taken); i++) {
         struct conf *conf = good(BACKEND, NULL, taken[i].set);
         char key[64];
         snprintf(key, sizeof key, "%s", strchr(taken[i].set, '.') + 1);
         *strchr(key, '=') = '\0';
-        const char *section = taken[i].set[1] == 'i' ? "listen" : "log";
+        char section[64];
+        snprintf(section, sizeof section, "%.*s", (int)strcspn(taken[i].set, "."), taken[i].set);
         assert_int_equal(conf_number(conf, section, NULL, key), taken[i].number);
         conf_free(conf);
     }
@@ -107,6 +120,21 @@ static void test_values(void **state)
         {"listen.refuse_commands=a,b",
          "--set: listen.refuse_commands: \"a,b\" is not one of default|none alone, or names "
          "separated by blanks"},
+        {"tls.ca_file=", "--set: tls.ca_file: \"\" is not a text from 1 to 4095 bytes"},
+        {"tls.verify=", "--set: tls.verify: \"\" is not one of full|chain|none"},
+        {"tls.min_version=1.1", "--set: tls.min_version: \"1.1\" is not one of 1.2|1.3"},
+        {"health.timeout=9ms", "--set: health.timeout: \"9ms\" is not a duration from 10ms to 1m (with ms s m h)"},
+        {"health.hang_threshold=0",
+         "--set: health.hang_threshold: \"0\" is not a duration from 20ms to 1h (with ms s m h)"},
+        {"health.rise=0", "--set: health.rise: \"0\" is not a number from 1 to 100"},
+        {"health.start_grace=11m",
+         "--set: health.start_grace: \"11m\" is not a duration from 0 to 10m (with ms s m h)"},
+        {"health.seed=9007199254740993",
+         "--set: health.seed: \"9007199254740993\" is not a number from 0 to 9007199254740992"},
+        {"backend.a.priority=1000001", "--set: backend.a.priority: \"1000001\" is not a number from 0 to 1000000"},
+        {"backend.a.metered=maybe", "--set: backend.a.metered: \"maybe\" is not yes or no (or true false on off 1 0)"},
+        {"backend.a.verify=most", "--set: backend.a.verify: \"most\" is not one of full|chain|none"},
+        {"backend.a.url_env=A-B", "--set: backend.a.url_env: is not the name of an environment variable"},
         {"backend.a.connections=17", "--set: backend.a.connections: \"17\" is not a number from 1 to 16"},
     };
     for (size_t i = 0; i < COUNT(refused); i++) {
@@ -155,6 +183,9 @@ static void test_rules_between_values(void **state)
         "t.ini:3: listen.stream_threshold: 2MiB is more than query_buffer, which is 1MiB\n"
         "t.ini:2: listen.reply_buffer: 2MiB is more than reply_buffer_max, which is 1MiB\n"
         "t.ini:7: backend.a.connections: 4 is more than max_connections, which is 3");
+    wrong("[health]\ninterval = 100ms\n[fallback]\nfailback_hold = 601s\n" BACKEND, NULL, NULL,
+          "t.ini:2: health.fast_interval: 200ms is more than interval, which is 100ms\n"
+          "t.ini:4: fallback.failback_hold: 601s is more than failback_hold_max, which is 10m");
     wrong(BACKEND, NULL, "listen.reply_buffer_max=32KiB",
           "--set: listen.reply_buffer: 64KiB is more than reply_buffer_max, which is 32KiB");
 }

@@ -225,13 +225,64 @@ static void test_redaction(void **state)
     assert_string_equal(small, "redis://:**");
 }
 
+static bool good_url(const char *text, struct redis_url *url)
+{
+    char error[256];
+    return redis_url_parse(text, url, error, sizeof error);
+}
+
+static void test_same(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } cases[] = {
+        {"redis://h", "redis://H:6379/0", true},   {"redis://u:old@h", "redis://u:new@h", true},
+        {"redis://:secret@h", "valkey://h", true}, {"unix:///s?db=0", "unix://:x@/s", true},
+        {"redis://h", "rediss://h", false},        {"redis://h", "redis://h:6380", false},
+        {"redis://h", "redis://h/1", false},       {"redis://h", "redis://i", false},
+        {"redis://h", "redis://u@h", false},       {"redis://u@h", "redis://U@h", false},
+        {"unix:///s", "unix:///S", false},         {"unix:///s", "unix:///s?db=1", false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct redis_url a, b;
+        assert_true(good_url(cases[i].a, &a) && good_url(cases[i].b, &b));
+        assert_int_equal(redis_url_same(&a, &b), cases[i].same);
+        assert_int_equal(redis_url_same(&b, &a), cases[i].same);
+        redis_url_free(&a);
+        redis_url_free(&b);
+    }
+}
+
+static void test_local(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool local;
+    } cases[] = {
+        {"redis://", true},
+        {"unix:///run/redis.sock", true},
+        {"rediss://redis:6379", true},
+        {"redis://[::1]", true},
+        {"redis://192.168.1.7", true},
+        {"redis://1.1.1.1", false},
+        {"rediss://eu1.upstash.io", false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct redis_url url;
+        assert_true(good_url(cases[i].text, &url));
+        assert_int_equal(redis_url_is_local(&url), cases[i].local);
+        redis_url_free(&url);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_redaction),
+        cmocka_unit_test(test_parts),     cmocka_unit_test(test_mistakes), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_redaction), cmocka_unit_test(test_same),     cmocka_unit_test(test_local),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,52 @@
+"""How long clients are without a backend when the primary dies, hangs or is cut off, on the profile of failover.P500.
+
+The worst of few rounds says little on a machine that others use too, so the bars hold for the median here and the worst
+is printed beside it; `tests/bench/failover --rounds 100` gives the tails.
+"""
+
+from statistics import median
+
+import pytest
+
+from failover import CLIENTS, INTERVAL_MS, Scene
+
+pytestmark = pytest.mark.figures
+ROUNDS = 5
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Two servers and respgate in front of them."""
+    made = Scene(tmp_path, "respgate")
+    yield made
+    made.end()
+
+
+def measure(scene, fault, idle=False):
+    """So many rounds of one fault."""
+    return [scene.round(fault, idle, 1.0) for _ in range(ROUNDS)]
+
+
+def say(figure, what, rounds, bar):
+    """One line for the end of the run."""
+    firsts, lasts = [one.first_ok_ms for one in rounds], [one.last_error_ms for one in rounds]
+    figure(f"{what}: first good reply after {median(firsts):.1f} ms, worst {max(firsts):.1f} ({bar}); last error after "
+           f"{median(lasts):.1f} ms, worst {max(lasts):.1f}; errors {max(one.errors for one in rounds)} at most, "
+           f"{CLIENTS} in flight; {len(rounds)} rounds")
+
+
+def test_a_killed_primary(scene, figure):
+    rounds = measure(scene, "kill")
+    say(figure, "primary killed", rounds, "bar 10 and 20")
+    assert max(one.errors for one in rounds) <= CLIENTS
+    assert median(one.first_ok_ms for one in rounds) <= 10
+    assert median(one.last_error_ms for one in rounds) <= 20
+
+
+@pytest.mark.parametrize("fault, idle, bar", [("stop", False, 1.2), ("drop", False, 1.2), ("stop", True, 2.0)])
+def test_a_primary_that_does_not_answer(scene, figure, fault, idle, bar):
+    rounds = measure(scene, fault, idle)
+    say(figure, f"primary {'paused' if fault == 'stop' else 'cut off'}, {'idle' if idle else 'under load'}", rounds,
+        f"bar {bar * INTERVAL_MS:.0f}")
+    assert max(one.errors for one in rounds) <= CLIENTS
+    assert median(one.first_ok_ms for one in rounds) <= bar * INTERVAL_MS
