@@ -8,6 +8,7 @@ eight at the most are explained by the fault itself). Used by tests and by tests
 
 import itertools
 import os
+import random
 import socket
 import subprocess
 import time
@@ -60,6 +61,7 @@ class Haproxy(Process):
         path.write_text(f"""
 global
     nbthread 1
+    stats socket {self.directory}/haproxy.sock
 defaults
     mode tcp
     timeout connect 500ms
@@ -86,6 +88,14 @@ on-error mark-down on-marked-down shutdown-sessions
         self.wait_ready(lambda: answers_from(self.port) is not None)
         return self
 
+    def has_left_first(self):
+        """Whether it knows that the first server is down; asks none of the servers."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(f"{self.directory}/haproxy.sock")
+            connection.sendall(b"show stat -1 4 -1\n")
+            lines = connection.makefile().read().splitlines()
+        return any(line.startswith("redis,first,") and ",DOWN," in line for line in lines)
+
 
 def answers_from(port):
     """Which server answers through the proxy: the value of its key `who`; None when nobody does."""
@@ -110,8 +120,11 @@ class Scene:
             env = {"RESPGATE_BACKEND_DEFAULT_PRIORITY": "10", "RESPGATE_BACKEND_SECOND_URL": self.second.url(),
                    "RESPGATE_BACKEND_SECOND_PRIORITY": "20"}
             self.proxy = Respgate(directory, self.first.url(), settings={**P500, **(settings or {})}, env=env).start()
+            witness = self.proxy.connect()
+            self.has_left_first = lambda: b"backend:second" in witness.call("RESPGATE", "STATUS")
         else:
             self.proxy = Haproxy(directory, self.first, self.second).start()
+            self.has_left_first = self.proxy.has_left_first
         self.wait_for(b"first")
 
     def name_servers(self):
@@ -130,33 +143,49 @@ class Scene:
             server.resume()
             server.kill()
 
+    def commit(self, fault):
+        """Do it to the first server, `kill`, `stop` or `drop`; gives what undoes it."""
+        if fault == "kill":
+            self.first.kill()
+            return self.first.start
+        if fault == "stop":
+            self.first.pause()
+            return self.first.resume
+        cut = Cut(self.first.port)
+        cut.__enter__()
+        return lambda: cut.__exit__()
+
+    def repair(self, undo):
+        """As it was before the fault."""
+        undo()
+        self.name_servers()
+        self.wait_for(b"first")
+
     def round(self, fault, idle=False, window_s=1.5):
-        """One fault, `kill`, `stop` or `drop`; with `idle` the load begins right after it."""
+        """One fault; with `idle` the load begins right after it."""
         prefix = f"round{next(numbers)}"
         load = None if idle else Load(self.proxy.port, self.directory, CLIENTS, prefix=prefix)
         if load:
             wait_until(lambda: load.path.stat().st_size > 20000, what="the load to run")
-        cut = Cut(self.first.port)
         begun = now_us()
-        if fault == "kill":
-            self.first.kill()
-        elif fault == "stop":
-            self.first.pause()
-        else:
-            cut.__enter__()
+        undo = self.commit(fault)
         faulty = now_us()
         load = load or Load(self.proxy.port, self.directory, CLIENTS, prefix=prefix)
         time.sleep(window_s)  # the window that is measured, not a wait
         load.stop()
-        if fault == "kill":
-            self.first.start()
-        elif fault == "stop":
-            self.first.resume()
-        else:
-            cut.__exit__()
-        self.name_servers()
-        self.wait_for(b"first")
+        self.repair(undo)
         return self.result(load, begun, faulty)
+
+    def quiet_round(self, fault):
+        """One fault while nobody asks anything: milliseconds until the proxy has left the first server by its checks
+        alone. Its phase within the interval between two checks is a random one."""
+        time.sleep(random.random() * INTERVAL_MS / 1000)
+        begun = now_us()
+        undo = self.commit(fault)
+        wait_until(self.has_left_first, 20, what="the proxy to leave the first server")
+        taken_ms = (now_us() - begun) / 1000
+        self.repair(undo)
+        return taken_ms
 
     @staticmethod
     def result(load, begun, faulty):

@@ -52,3 +52,10 @@ def test_a_primary_that_does_not_answer(scene, figure, fault, idle, bar):
         f"bar {bar * INTERVAL_MS:.0f}")
     assert max(one.errors for one in rounds) <= CLIENTS
     assert median(one.all_ok_ms for one in rounds) <= bar * INTERVAL_MS
+
+
+def test_a_primary_that_hangs_while_nobody_asks(scene, figure):
+    taken = [scene.quiet_round("stop") for _ in range(ROUNDS)]
+    figure(f"primary paused, no traffic: left after {median(taken):.0f} ms, worst {max(taken):.0f} (bar "
+           f"{2 * INTERVAL_MS}); {ROUNDS} rounds")
+    assert max(taken) <= 2 * INTERVAL_MS
