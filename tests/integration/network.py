@@ -57,11 +57,11 @@ class Network:
         """The command that runs argv in there; it stays one process."""
         return ["ip", "netns", "exec", self.name, *argv]
 
-    def rule(self, *rules):
-        """Replace what was in force by these nft rules on what comes in; none: all passes."""
+    def rule(self, *rules, hook="input"):
+        """Replace what was in force by these nft rules on what comes in (`output`: what goes out); none: all passes."""
         lines = "".join(f"  {rule}\n" for rule in rules)
         run(*self.inside("nft", "-f", "-"), script="table inet faults\ndelete table inet faults\n"
-            f"table inet faults {{\n chain input {{\n  type filter hook input priority 0\n{lines} }}\n}}\n")
+            f"table inet faults {{\n chain faults {{\n  type filter hook {hook} priority 0\n{lines} }}\n}}\n")
 
 
 class DistantServer(RedisServer):

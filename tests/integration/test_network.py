@@ -13,11 +13,12 @@ import pytest
 from failover import CLIENTS, INTERVAL_MS, P500
 from faultproxy import FaultProxy
 from harness import wait_until
-from ledger import Load
+from ledger import Audit, Load
 from network import DistantServer, Network
 from test_switch import status
 
 pytestmark = pytest.mark.figures
+ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "12"))
 LOSS_SECONDS = float(os.environ.get("LOSS_SECONDS", "10"))
 
 
@@ -33,7 +34,7 @@ class Road:
         self.gate.wait_for_log("msg=selected")
         self.witness = self.gate.connect()
         assert self.told()["backend"] == "default"
-        self.load = Load(self.gate.port, directory, CLIENTS, seconds=LOSS_SECONDS + 60)
+        self.load = Load(self.gate.port, directory, CLIENTS, seconds=LOSS_SECONDS + 60 + 3 * ROUNDS)
         self.go_on()
 
     def told(self):
@@ -220,15 +221,62 @@ def test_late_answers_are_a_reason_beyond_the_limit_only(near, road):
 
 def test_a_primary_whose_every_answer_is_late_is_still_the_first_choice_at_start(near, start_redis, start_respgate,
                                                                                  figure):
-    rounds = int(os.environ.get("FAULTS_ROUNDS", "20"))
     fallback = start_redis()
     env = {"RESPGATE_BACKEND_DEFAULT_PRIORITY": "10", "RESPGATE_BACKEND_SECOND_URL": fallback.url(),
            "RESPGATE_BACKEND_SECOND_PRIORITY": "20"}
     right = 0
-    for number in range(rounds):
-        near.say(f"latency {300 * number // max(rounds - 1, 1)}")
+    for number in range(ROUNDS):
+        near.say(f"latency {300 * number // max(ROUNDS - 1, 1)}")
         gate = start_respgate(near.url(), env=env)
         right += "backend=default" in gate.wait_for_log("msg=selected")
         gate.stop()
-    figure(f"cold start with each answer of the primary 0 to 300 ms late: the primary chosen {right} of {rounds} times")
-    assert right == rounds
+    figure(f"cold start with each answer of the primary 0 to 300 ms late: the primary chosen {right} of {ROUNDS} times")
+    assert right == ROUNDS
+
+
+# ---- the ledger ----
+
+def audit(way, primary, figure, what):
+    """Nothing ran twice, nothing acknowledged is missing, nothing ran that was denied, and nobody heard anything else."""
+    load = way.end()
+    found = Audit(load, [primary, way.fallback])
+    figure(f"unique writes, {ROUNDS} times {what}: {len(load.requests)} sent, {load.count('unknown')} unknown, "
+           f"{load.count('unavailable')} unavailable; {len(found.twice)} ran twice, {len(found.missing)} acknowledged and "
+           f"missing, {len(found.denied_but_ran)} denied and run")
+    assert load.count("unknown") > 0 and not load.refused
+    assert not found.twice and not found.missing and not found.denied_but_ran
+    assert load.count("ok", "unknown", "unavailable") == len(load.requests)
+
+
+def test_writes_are_exact_though_packets_are_lost(far, road, figure):
+    """Replies that are lost are the worst case: the write was done, and nobody knows."""
+    faults = [("drop", "input"), ("drop", "output"), (f"tcp dport {far.port} reject with tcp reset", "input")]
+    way = road(far.url())
+    for number in range(ROUNDS):
+        rule, hook = faults[number % len(faults)]
+        far.network.rule(rule, hook=hook)
+        way.wait_for("second")
+        way.go_on(100 * (1 + number % 5))
+        far.network.rule()
+        way.wait_for("default")
+        way.go_on(100 * (1 + number % 7))
+    audit(way, far, figure, "packets, replies lost or a firewall that resets")
+
+
+def test_writes_are_exact_though_connections_fail(start_redis, road, figure):
+    """Of these only a proxy that stands still is a reason to go to the fallback."""
+    primary = start_redis()
+    with FaultProxy(primary.port) as near:
+        way = road(near.url())
+        for number in range(ROUNDS):
+            fault = ("reset", "half-close", "slice 3", "latency 2 20", "drop")[number % 5]
+            near.say(fault)
+            if fault == "drop":
+                way.wait_for("second")
+            way.go_on(20 * (1 + number % 7))
+            if number % 2:
+                near.say("reset")
+            near.say("pass")
+            way.wait_for("default")
+            way.go_on(100)
+        audit(way, primary, figure, "connections reset, half closed, sliced, delayed or standing still")
