@@ -25,9 +25,10 @@ struct entry {
 };
 
 TAILQ_HEAD(entry_queue, entry);
+LIST_HEAD(entry_list, entry);
 
 struct bucket {
-    LIST_HEAD(, entry) entries;
+    struct entry_list entries;
     int64_t fence_us;  /* calls sent until then are not learnt from */
     int64_t window_us; /* of the last sliding call that fell here */
 };

@@ -107,9 +107,10 @@ static bool is_over(const struct entry *entry, int64_t now_us)
 /* Makes room by dropping what no longer counts, looking at a few of the least used only. */
 static bool make_room(struct local_limit *local, size_t need, int64_t now_us)
 {
-    for (int i = 0; i < TRIES && local->bytes + need > local->max_bytes && local->keys > 0; i++) {
-        struct entry *oldest = TAILQ_LAST(&local->by_use, entry_queue);
+    struct entry *oldest = TAILQ_LAST(&local->by_use, entry_queue), *next;
 
+    for (int i = 0; i < TRIES && oldest && local->bytes + need > local->max_bytes; i++, oldest = next) {
+        next = TAILQ_PREV(oldest, entry_queue, by_use);
         if (is_over(oldest, now_us)) {
             drop(local, oldest);
             continue;

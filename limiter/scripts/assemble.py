@@ -1,7 +1,7 @@
 """Puts the limiter's Lua scripts together, for the build and for the tests, so that both run the same bytes.
 
 One script as it goes to a backend is: the dialect's first line, prelude.lua, and the script itself, in which each line
-`-- part: name` stands for parts/name.lua. Comments and indentation are left out, because EVAL inside MULTI carries it all.
+`-- part: name` stands for parts/name.lua. Comments and indentation are left out: EVAL inside MULTI carries all of it.
 Run as `assemble.py OUTPUT` it writes one line a script for C: SCRIPT(name, "text of the plain dialect").
 The other dialects are their first line and that same text.
 """
@@ -22,7 +22,7 @@ def names():
 
 
 def stripped(source):
-    """Code lines only, parts put in. A comment has a line of its own and no string spans lines: no Lua parser is needed."""
+    """Code lines only, parts put in. A comment has a line of its own and no string spans lines, so no Lua is parsed."""
     for line in map(str.strip, source.splitlines()):
         part = re.fullmatch(r"-- part: (\w+)", line)
         if part:

@@ -1,11 +1,11 @@
--- CL.THROTTLE key max_burst count period [quantity]: answers as redis-cell does, but ends neither the server nor the limit
--- above 1000 per second. All 64-bit results of the parameters come from the caller, as seconds and nanoseconds >= 0, so
--- that no double holds more than 53 bits: x = s * 1e9 + ns, for a negative x as well.
+-- CL.THROTTLE key max_burst count period [quantity]: answers as redis-cell does, but ends neither the server nor the
+-- limit above 1000 per second. All 64-bit results of the parameters come from the caller, as seconds and
+-- nanoseconds >= 0, so that no double holds more than 53 bits: x = s * 1e9 + ns, for a negative x as well.
 --   KEYS[1]     the TAT (parts/tat.lua)
 --   ARGV[2]     L = max_burst + 1
 --   ARGV[3..4]  dvt = E * L as s, ns; E = trunc(period / count) in ns, at least 1
 --   ARGV[5..6]  inc = E * quantity as s, ns; 0 only looks, a negative one gives back (never below empty)
---   ARGV[7..8]  E for `remaining`: E / 1000 and "1000" (microseconds, as redis-cell divides), or E and "1" below 1000 ns
+--   ARGV[7..8]  E for `remaining`: E / 1000 and "1000" (redis-cell divides microseconds), or E and "1" below 1000 ns
 --   ARGV[9]     from how many ns on a rest of retry_after counts as a second: "1", or "1000000" to equal redis-cell
 --   reply       [limited 0|1, L, remaining, retry_after s | -1, reset_after s]; limited writes nothing
 --   errors      -WRONGTYPE, -ERR key does not hold a limiter state, -ERR value is out of range (TAT beyond 64 bits)

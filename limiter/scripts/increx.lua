@@ -1,5 +1,5 @@
--- INCREX key [BYINT n | BYFLOAT x] [LBOUND n] [UBOUND n] [SATURATE] [EX|PX|EXAT|PXAT t | PERSIST] [ENX], as Redis 8.8 has it,
--- for those that have not. Integers are exact in all their 64 bits.
+-- INCREX key [BYINT n | BYFLOAT x] [LBOUND n] [UBOUND n] [SATURATE] [EX|PX|EXAT|PXAT t | PERSIST] [ENX], as Redis 8.8
+-- has it, for those that have not. Integers are exact in all their 64 bits.
 --   KEYS[1]     the counter, an ordinary string
 --   ARGV[2]     int | float
 --   ARGV[3]     increment, as the reply shall show it (an integer in 64 bits, or a finite float as Redis prints one)
@@ -8,10 +8,11 @@
 --   ARGV[6]     reject | saturate
 --   ARGV[7..8]  keep, or persist, or px ms from now, or pxat Unix ms; then that time, "0" without one
 --   ARGV[9]     always | enx
---   reply       [new value, applied increment]; out of bounds and not saturated: [current value, 0], key and TTL untouched.
+--   reply       [new value, applied increment]; out of bounds and not saturated: [current value, 0], key and TTL
+--               untouched.
 --               int: integers, but one beyond 2^53 comes as a bulk string of digits, which the caller makes an integer.
---               float: bulk strings, which the caller makes doubles in RESP3. A rejected call shows the value as stored; the
---               bounds are compared as doubles, not as long doubles.
+--               float: bulk strings, which the caller makes doubles in RESP3. A rejected call shows the value as
+--               stored; the bounds are compared as doubles, not as long doubles.
 --   errors      -WRONGTYPE, -ERR value is not an integer or out of range, -ERR value is not a valid float,
 --               -ERR value cannot be Infinity, -ERR applied increment would overflow, those of INCRBYFLOAT
 local key, increment, saturate = KEYS[1], ARGV[3], ARGV[6] == 'saturate'

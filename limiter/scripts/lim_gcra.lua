@@ -1,14 +1,16 @@
 -- LIM.GCRA key limit count period_ms [COST q] [PEEK|PARTIAL] [DELAY ms] [IDEM id], and LIM.REFUND key GCRA ...
 --   KEYS[1]  the TAT (parts/tat.lua), shared with CL.THROTTLE      KEYS[2]  only with IDEM: companion of key and id
---   ARGV[2]  take | peek (writes nothing) | partial (takes min(q, what is left), at least 1) | refund (never below empty)
+--   ARGV[2]  take | peek (writes nothing) | partial (takes min(q, what is left), at least 1) | refund (at most
+--            all that is taken)
 --   ARGV[3]  limit >= 1, the largest burst
 --   ARGV[4]  e >= 1, the emission interval period / count in whole units
 --   ARGV[5]  ns of a unit: 1 if e * (limit + cost) + delay < 2^53 ns, else 1000
 --   ARGV[6]  cost >= 1      ARGV[7]  delay in units, 0 without DELAY      ARGV[8]  ms for which an IDEM reply is kept
 --   reply    [allowed, limit, remaining, retry_after_ms, reset_after_ms, next_after_ms, charged, reason]
---            denied: retry_after is exact, -2 and reason 3 when cost > limit. Allowed: -1, or with DELAY and reason 8 the
---            ms to wait before acting. A partial call is denied only while not even 1 is left; retry_after is for 1.
---            A refund is allowed, charged = -(what it gave back). charged of a repeated IDEM (reason 10) is the first one's.
+--            denied: retry_after is exact, -2 and reason 3 when cost > limit. Allowed: -1, or with DELAY and reason 8
+--            the ms to wait before acting. A partial call is denied only while not even 1 is left; retry_after is for
+--            that 1. A refund is allowed, charged = -(what it gave back). A repeated IDEM (reason 10) has the charged
+--            of the first call.
 --   errors   -WRONGTYPE, -ERR key does not hold a limiter state
 
 -- part: tat

@@ -1,5 +1,5 @@
--- LIM.MULTI n key1 .. keyn n x (GCRA l c p [COST q] | WINDOW l w [COST q] | SLIDE l w [COST q] | SEM max lease token): all of
--- them on one reading of the clock, and nothing is written unless every one admits.
+-- LIM.MULTI n key1 .. keyn n x (GCRA l c p [COST q] | WINDOW l w [COST q] | SLIDE l w [COST q] | SEM max lease token):
+-- all of them on one reading of the clock, and nothing is written unless every one admits.
 --   KEYS       one for each limit, all different; after the key of a SEM its M and, with reservations, its P
 --              (parts/sem_entry.lua)
 --   ARGV[2..]  for each limit five, with the meaning and the bounds they have in the script of that algorithm:
@@ -7,8 +7,9 @@
 --                log limit window_us - cost | sem max lease_us token -|reserved
 --   reply      [allowed, binding, retry_after_ms, [reply1 .. replyn]]
 --              denied: binding is the index from 0 of the limit that denies the longest (one that never admits first),
---              retry_after its retry, -2 for never. Allowed: -1 and -1. The inner replies are those of the single commands;
---              when the whole is denied each says what it would have said alone, but charged, fence and lease_left are 0.
+--              retry_after its retry, -2 for never. Allowed: -1 and -1. The inner replies are those of the single
+--              commands; when the whole is denied each says what it would have said alone, but charged, fence and
+--              lease_left are 0.
 --              If there are SEMs and all of them are held already by their tokens, this is a repeat of a call that was
 --              admitted: their leases are extended, nothing is charged, and the others answer with reason 10.
 --   errors     -WRONGTYPE, -ERR key does not hold a limiter state; nothing is written
@@ -24,8 +25,8 @@
 
 local evaluate = {}
 
--- Each returns retry, reason, a function that writes and one that makes the reply of (retry, reason, charged); or nil and
--- an error. A fifth result, true or false, is a semaphore's: held already.
+-- Each returns retry, reason, a function that writes and one that makes the reply of (retry, reason, charged); or nil
+-- and an error. A fifth result, true or false, is a semaphore's: held already.
 function evaluate.gcra(key, limit, e, unit, cost)
     limit, e, unit, cost = limit + 0, e + 0, unit + 0, cost + 0
     local ahead, failure = gcra_load(key, unit)

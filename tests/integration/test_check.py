@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 
 import pytest
 
@@ -105,3 +106,27 @@ def test_a_port_where_nobody_answers_is_out_of_time():
         env = {**env_of(a=f"redis://127.0.0.1:{server.getsockname()[1]}"), "RESPGATE_BACKEND_A_CONNECT_TIMEOUT": "200ms"}
         code, lines = check(env)
     assert code == 2 and "FAILED at ping: no answer at ping within 200 ms" in lines["a"]
+
+
+def test_plain_text_is_known_for_what_it_is_however_fast_it_comes():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stop = threading.Event()
+
+        def answer_at_once():
+            while not stop.is_set():
+                peer = server.accept()[0]
+                with peer:
+                    peer.recv(1)
+                    peer.sendall(b"-ERR unknown command\r\n")
+                    peer.recv(1 << 16)
+
+        thread = threading.Thread(target=answer_at_once)
+        thread.start()
+        try:
+            for _ in range(20):
+                code, backends = check(env_of(a=f"rediss://127.0.0.1:{server.getsockname()[1]}"))
+                assert code == 3 and "backend speaks plain text, not TLS" in backends["a"]
+        finally:
+            stop.set()
+            socket.create_connection(server.getsockname()).close()
+            thread.join()

@@ -8,6 +8,7 @@ from limiter_scripts.lab import Lab, is_error
 
 LEAST, GREATEST = -(2**63), 2**63 - 1
 FAR_MS = 2_000_000_000_000
+NOT_FLOAT = "ERR value is not a valid float"
 NOT_INTEGER = "ERR value is not an integer or out of range"
 
 
@@ -40,7 +41,8 @@ def model(current, by, low, high, policy):
 
 def near(rng):
     """Integers of all sizes, most near where something happens."""
-    edge = rng.choice((0, 0, 100, 10**9, -(10**9), 10**18, 2**53, -(2**53), LEAST, GREATEST, rng.randint(LEAST, GREATEST)))
+    anywhere = rng.randint(LEAST, GREATEST)
+    edge = rng.choice((0, 0, 100, 10**9, -(10**9), 10**18, 2**53, -(2**53), LEAST, GREATEST, anywhere))
     return min(max(edge + rng.randint(-3, 3), LEAST), GREATEST)
 
 
@@ -66,8 +68,8 @@ def test_equal_to_integers_in_random_calls(lab):
     (99, 5, LEAST, 100, "reject", [99, 0]), (99, 5, LEAST, 100, "saturate", [100, 1]),
     (98, 5, LEAST, 100, "saturate", [100, 2]), (50, 5, LEAST, 30, "reject", [50, 0]),
     (50, 5, LEAST, 30, "saturate", [30, -20]), (50, -25, LEAST, 30, "reject", [25, -25]),
-    (-50, -5, -30, GREATEST, "saturate", [-30, 20]), (9223372036854775800, 9223372036854775800, LEAST, GREATEST, "saturate",
-                                                     [GREATEST, 7])])
+    (-50, -5, -30, GREATEST, "saturate", [-30, 20]),
+    (9223372036854775800, 9223372036854775800, LEAST, GREATEST, "saturate", [GREATEST, 7])])
 def test_the_published_integer_examples(lab, before, by, low, high, policy, reply):
     lab.call("SET", "k", before)
     assert increx(lab, by, low, high, policy) == reply and int(lab.call("GET", "k")) == reply[0]
@@ -93,7 +95,8 @@ def test_the_published_float_examples(lab, before, by, low, high, policy, reply)
     (None, ("keep", 0), "always", -1), (500000, ("keep", 0), "always", 500000), (500000, ("persist", 0), "always", -1),
     (None, ("persist", 0), "always", -1), (None, ("px", 100000), "always", 100000),
     (500000, ("px", 100000), "always", 100000), (None, ("px", 100000), "enx", 100000),
-    (500000, ("px", 100000), "enx", 500000), (500000, ("pxat", 1), "enx", 500000), (500000, ("pxat", 1), "always", None),
+    (500000, ("px", 100000), "enx", 500000), (500000, ("pxat", 1), "enx", 500000),
+    (500000, ("pxat", 1), "always", None),
     (None, ("pxat", 1), "enx", None)])
 def test_what_happens_to_the_ttl(lab, kind, policy, high, before_ms, ttl, enx, after_ms):
     lab.call("SET", "k", 10, *(("PX", before_ms) if before_ms else ()))
@@ -117,15 +120,16 @@ def test_an_absolute_time_is_absolute(lab):
     assert abs(lab.call("PTTL", "k") - (FAR_MS - lab.now_server_us() // 1000)) < 1000
 
 
-@pytest.mark.parametrize("value", ["", "x", "1.5", " 1", "1 ", "01", "-0", "+1", "9223372036854775808", "-9223372036854775809"])
+@pytest.mark.parametrize("value", ["", "x", "1.5", " 1", "1 ", "01", "-0", "+1", "9223372036854775808",
+                                   "-9223372036854775809"])
 def test_what_is_no_integer_is_the_error_of_incrby(lab, value):
     lab.call("SET", "k", value)
     assert increx(lab) == NOT_INTEGER == lab.call("INCRBY", "k", 1) and lab.call("GET", "k") == value.encode()
 
 
-@pytest.mark.parametrize("value, error", [("x", "ERR value is not a valid float"), ("", "ERR value is not a valid float"),
-                                          (" 1", "ERR value is not a valid float"), ("nan", "ERR value is not a valid float"),
-                                          ("inf", "ERR value cannot be Infinity"), ("-inf", "ERR value cannot be Infinity")])
+@pytest.mark.parametrize("value, error", [
+    ("x", NOT_FLOAT), ("", NOT_FLOAT), (" 1", NOT_FLOAT), ("nan", NOT_FLOAT),
+    ("inf", "ERR value cannot be Infinity"), ("-inf", "ERR value cannot be Infinity")])
 def test_what_is_no_float_is_an_error(lab, value, error):
     lab.call("SET", "k", value)
     assert increx(lab, "1", "", "", kind="float") == error and lab.call("GET", "k") == value.encode()

@@ -1,11 +1,11 @@
-"""LIM.GCRA, WINDOW and SLIDE as scripts, against slow models in random calls: verdicts, what is left, exact times, bounds;
+"""LIM.GCRA, WINDOW and SLIDE as scripts, against slow models in random calls: verdicts, what is left, times, bounds;
 then what a call may never do: write when it denies, charge a repeated call twice, count for ever."""
 
 import random
 
 import pytest
 
-from limiter_scripts.lab import FOREIGN, START_US, Lab, is_error
+from limiter_scripts.lab import FOREIGN, ODD_KEYS, START_US, Lab, is_error
 from limiter_scripts.lim_models import Gcra, Log, Slide, Window
 
 WALKS = 12
@@ -191,7 +191,8 @@ def test_a_clock_set_back_admits_nothing_extra(lab, name):
 def test_what_is_no_state_is_an_error_and_is_left_alone(lab, name):
     limiter = LIMITERS[name](random.Random(name))
     lab.call("RPUSH", "list", "v")
-    assert is_error(ask(lab, limiter, key="list"), "WRONGTYPE ") and ask(lab, limiter, key="list") == lab.call("GET", "list")
+    wrong = ask(lab, limiter, key="list")
+    assert is_error(wrong, "WRONGTYPE ") and wrong == lab.call("GET", "list")
     if name == "slide log":
         lab.call("ZADD", "k", lab.now_us, "member")
     else:
@@ -201,7 +202,7 @@ def test_what_is_no_state_is_an_error_and_is_left_alone(lab, name):
 
 
 @pytest.mark.parametrize("name", LIMITERS)
-@pytest.mark.parametrize("key", [b"a{b}c", b"}{", b"\x00\xff\r\n ", b"k" * 32768], ids=["tag", "braces", "bytes", "long"])
+@pytest.mark.parametrize("key", ODD_KEYS, ids=["tag", "braces", "bytes", "long"])
 def test_keys_of_any_bytes(lab, name, key):
     limiter = LIMITERS[name](random.Random(name))
     while ask(lab, limiter, key=key)[0]:
@@ -229,3 +230,35 @@ def test_long_periods_keep_their_count(lab):
     assert retry == e // 1000
     at(lab, lab.now_us, retry)
     assert lab.run("lim_gcra", "k", "take", 1000, e, 1000, 1, 0, 0)[0] == 1
+
+
+def test_a_long_log_finds_the_member_to_wait_for(lab):
+    """Against adding up: the first member whose leaving, with all before it, makes room for the cost."""
+    rng = random.Random(4)
+    for turn in range(20):
+        limiter, key, entries = Log(200, 60000), f"k{turn}", []
+        while sum(cost for _, cost in entries) < 195:
+            cost = rng.choice((1, 1, 2, 9, 30))
+            if ask(lab, limiter, "take", cost, key)[0]:
+                entries.append((lab.now_us, cost))
+            lab.now_us += rng.randint(1000, 9000)
+        lab.now_us = entries[rng.randrange(len(entries) // 2)][0] + 60_000_000
+        live = [(at_us, cost) for at_us, cost in entries if at_us > lab.now_us - 60_000_000]
+        for wanted in range(1, 201):
+            missing = sum(cost for _, cost in live) + wanted - 200
+            if missing > 0:
+                leaving = next(live[i][0] for i in range(len(live)) if sum(c for _, c in live[: i + 1]) >= missing)
+                reply = ask(lab, limiter, "peek", wanted, key)
+                assert reply[3] == -((lab.now_us - leaving - 60_000_000) // 1000), (wanted, reply)
+
+
+def test_a_log_stays_in_order_when_the_clock_is_set_back(lab):
+    """What is admitted meanwhile leaves with the newest before it, and what is left is what was never used."""
+    limiter, start = Log(5, 1000), lab.now_us
+    assert ask(lab, limiter, "take", 2)[2] == 3
+    lab.now_us = start - 500000
+    assert [ask(lab, limiter)[2] for _ in range(2)] == [2, 1]
+    lab.now_us = start + 999999
+    assert ask(lab, limiter, "peek")[2] == 1
+    lab.now_us = start + 1000000
+    assert ask(lab, limiter, "peek")[2] == 5

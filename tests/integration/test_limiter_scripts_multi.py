@@ -72,7 +72,8 @@ def test_random_sets_of_limits_admit_all_or_write_nothing(lab):
         bounds = [rng.randint(1, 4) for _ in kinds]
         for step in range(12):
             lab.now_us += rng.choice((0, 1, 1000000, 7000000, 61000000))
-            limits = [(kind, bound, rng.choice((1, 1, 1, 2, 5)), f"t{turn}.{step}") for kind, bound in zip(kinds, bounds)]
+            token = f"t{turn}.{step}"
+            limits = [(kind, bound, rng.choice((1, 1, 1, 2, 5)), token) for kind, bound in zip(kinds, bounds)]
             before = dump_all(lab)
             reply = multi(lab, limits)
             if reply[0]:

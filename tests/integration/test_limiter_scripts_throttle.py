@@ -1,4 +1,4 @@
-"""CL.THROTTLE as a script: redis-cell's published vectors, a 64-bit model at the nanosecond, and what redis-cell breaks on."""
+"""CL.THROTTLE as a script: redis-cell's published vectors, a 64-bit model to the nanosecond, what breaks redis-cell."""
 
 import random
 
@@ -33,7 +33,8 @@ VECTORS = {
     "other parameters on the same key": [
         (4, 1, 1, 0, 5, [0, 5, 0, -1, 5]), (1, 1, 1, 0, 1, [1, 2, 0, 4, 5]), (9, 1, 1, 0, 1, [0, 10, 4, -1, 6]),
         (4, 2, 1, 0, 1, [1, 5, 0, 4, 6])],
-    "a thousand a minute": [(1000, 1000, 60, 0, 1, [0, 1001, 1000, -1, 1]), (1000, 1000, 60, 0, 1, [0, 1001, 999, -1, 1])],
+    "a thousand a minute": [
+        (1000, 1000, 60, 0, 1, [0, 1001, 1000, -1, 1]), (1000, 1000, 60, 0, 1, [0, 1001, 999, -1, 1])],
 }
 
 
@@ -80,8 +81,8 @@ def random_call(rng, base):
 
 
 def random_trace(lab, rng):
-    """Requests with what they must answer: (request, reply) of calls, (request, TAT, now) of the state after each. Every
-    second call finds a TAT placed at an edge, to the nanosecond; the others go on from the state before."""
+    """Requests with what they must answer: (request, reply) of calls, (request, TAT, now) of the state after each.
+    Every second call finds a TAT placed at an edge, to the nanosecond; the others go on from the state before."""
     for turn in range(RANDOM_CALLS):
         key = f"k{turn // 40}"
         if turn % 40 == 0:

@@ -32,7 +32,7 @@ def test_who_keeps_a_lane_without_state_is_taken_along_though_it_never_pauses(pa
     two.first.kill()
     two.wait_for("second")
     with two.gate.connect() as client:
-        assert client.call("SET", "k", "v") == "OK" and client.call("WAIT", 0, 0) == 0  # the connection is its own from now on
+        assert client.call("SET", "k", "v") == "OK" and client.call("WAIT", 0, 0) == 0  # now it has its own lane
         client.send(encode("EVAL", SLOW, 0))
         two.first.start()
         two.wait_for("default")
@@ -104,7 +104,8 @@ class Reloadable:
     def use(self, *servers, dbs=(0, 0, 0), **more):
         """Have exactly these backends, in this order, with these in their URLs; `more` goes into each section."""
         lines = "".join(f"{key} = {value}\n" for key, value in more.items())
-        sections = [f"[backend b{server.port}]\nurl = {server.url(dbs[i])}\npriority = {10 * i}\ndataset = same\n{lines}"
+        sections = [f"[backend b{server.port}]\nurl = {server.url(dbs[i])}\npriority = {10 * i}\ndataset = same\n"
+                    f"{lines}"
                     for i, server in enumerate(servers)]
         self.path.write_text("".join(sections) + "[health]\ninterval = 200ms\nfast_interval = 50ms\ntimeout = 20s\n"
                              "hang_threshold = 20s\n" + self.settings)

@@ -52,10 +52,16 @@ def test_faults_do_not_excuse_a_wrong_reply(redis_server, fault):
 
 
 def test_a_command_in_another_database_is_found(redis_server):
-    """More often than the other faults: many a moved client leaves before it says anything that shows where it is."""
-    with WrongProxy(redis_server.port, "database", every=20) as proxy:
-        verdict = run_tagload(proxy.port, 20_000, **SMALL)
-    assert proxy.done > 0 and verdict.code == 1 and verdict.wrong > 0
+    """A run ends with its first finding, and that may be what the move itself breaks (a client that was in a transaction
+    or subscribed), so several runs are looked at together."""
+    verdicts = []
+    for _ in range(8):
+        assert redis_server.call("FLUSHALL") == "OK"  # what a run that was broken off leaves is wrong for the next
+        with WrongProxy(redis_server.port, "database", every=100) as proxy:
+            verdicts.append(run_tagload(proxy.port, 20_000, **SMALL))
+        assert proxy.done > 0
+    assert all(verdict.code == 1 and verdict.wrong + verdict.missing > 0 for verdict in verdicts)
+    assert any(verdict.wrong > 0 for verdict in verdicts)
 
 
 def test_a_target_that_is_gone_is_not_success(redis_server):

@@ -221,7 +221,7 @@ static int64_t below(int64_t n)
 static void trace(enum local_algorithm algorithm)
 {
     enum { STEPS = 400 };
-    int64_t at_us[STEPS], costs[STEPS], now_us = NOW;
+    int64_t at_us[STEPS] = {0}, costs[STEPS] = {0}, now_us = NOW;
     struct local_call call = algorithm == LOCAL_GCRA ? bucket("k") : window("k");
     size_t n = 0;
 

@@ -1,7 +1,7 @@
--- A sliding log: a sorted set with one member for each admitted call, "time total cost", scored by its time in microseconds;
--- total is the sum of all costs up to it, in 16 digits so that members of one time sort as they came. The cost in (now -
--- window, now] is the last total less the total before the first live member: no sum is ever walked. Time is in the member
--- too because a score costs Redis more to print than all the rest.
+-- A sliding log: a sorted set with one member for each admitted call, "time total cost", scored by its time in
+-- microseconds; total is the sum of all costs up to it, in 16 digits so that members of one time sort as they came. The
+-- cost in (now - window, now] is the last total less the total before the first live member: no sum is ever walked.
+-- Time is in the member too because a score costs Redis more to print than all the rest.
 
 -- Time, total and cost of a member.
 local function log_parse(member)
@@ -15,8 +15,8 @@ local function log_member(at_us, total, cost)
     return string.format('%d %016d %d', at_us, total, cost)
 end
 
--- {used, base, total, first, last, stale}: cost in use, total before the first live member, last total, times of the first
--- live and of the last member, whether members have left the window; or nil and an error reply.
+-- {used, base, total, first, last, stale}: cost in use, total before the first live member, last total, times of the
+-- first live and of the last member, whether members have left the window; or nil and an error reply.
 local function log_load(key, window_us)
     local found = try('ZRANGE', key, '0', '0')
     if found.err then

@@ -1,6 +1,7 @@
--- The waiters of a fair semaphore, in two companions: Q, a sorted set of tickets in the order they came, and D, of the time
--- until which each waiter is believed to be there. A waiter of weight w has w members in each, as in parts/sem_entry.lua, so that
--- the rank of a ticket is the weight before it. Who does not ask again in time loses its ticket.
+-- The waiters of a fair semaphore, in two companions: Q, a sorted set of tickets in the order they came, and D, of the
+-- time until which each waiter is believed to be there. A waiter of weight w has w members in each, as in
+-- parts/sem_entry.lua, so that the rank of a ticket is the weight before it. Who does not ask again in time loses its
+-- ticket.
 
 local function queue_members(token, weight)
     local members = {token}
@@ -10,7 +11,7 @@ local function queue_members(token, weight)
     return members
 end
 
--- Drops the waiters that are gone; the weight before the token, whose ticket is the second result, or nil if it has none.
+-- Drops the waiters that are gone; the weight before the token, whose ticket is the second result, if it has one.
 local function queue_ahead(tickets, waiters, token)
     repeat
         local gone = call('ZRANGEBYSCORE', waiters, '-inf', string.format('%d', now_us), 'LIMIT', '0', '1000')

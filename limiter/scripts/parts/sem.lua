@@ -1,5 +1,5 @@
--- What changes a semaphore, see parts/sem_entry.lua. Expired members do not count and are removed once a lease, when the
--- TTLs are renewed, and not in every call.
+-- What changes a semaphore, see parts/sem_entry.lua. Expired members do not count and are removed once a lease, when
+-- the TTLs are renewed, and not in every call.
 
 -- Gives the token and all its parts this end.
 local function sem_put(key, token, weight, end_us)

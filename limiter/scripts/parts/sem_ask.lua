@@ -1,6 +1,6 @@
--- How every SEM.ACQUIRE begins: it reads K and M, and answers at once when the token is held already or weighs too much.
--- Not a function, as it ends the call. What it leaves: key, meta, max, lease_us, token, weight, slots, reserved (P or nil),
--- live (K's alone), provisional (P's), last_fence, until_us.
+-- How every SEM.ACQUIRE begins: it reads K and M, and answers at once when the token is held already or weighs too
+-- much. Not a function, as it ends the call. What it leaves: key, meta, max, lease_us, token, weight, slots, reserved
+-- (P or nil), live (K's alone), provisional (P's), last_fence, until_us.
 local key, meta = KEYS[1], KEYS[2]
 local max, lease_us, token, weight, slots = ARGV[2] + 0, ARGV[3] + 0, ARGV[4], ARGV[5] + 0, ARGV[6] == 'slots'
 

@@ -1,8 +1,10 @@
--- A sliding counter: one string, "start current previous": the running window's start in Unix milliseconds and the costs of
--- it and of the window before. What is in use is floor(previous * (window - e) / window) + current, e ms into the window.
+-- A sliding counter: one string, "start current previous": the running window's start in Unix milliseconds and the
+-- costs of it and of the window before. What is in use is floor(previous * (window - e) / window) + current, e ms into
+-- the window.
 
--- Milliseconds into the running window, its cost, that of the one before, its start; or nil and an error reply. A window
--- that seems to lie ahead (the clock was set back) is the running one, and so is one begun under a shorter length.
+-- Milliseconds into the running window, its cost, that of the one before, its start; or nil and an error reply. A
+-- window that seems to lie ahead (the clock was set back) is the running one, and so is one begun under a shorter
+-- length.
 local function slide_load(key, window)
     local now_ms = math.floor(now_us / 1000)
     local e = now_ms % window

@@ -16,8 +16,8 @@ local function tat_parse(tat)
     return nil, {err = 'ERR key does not hold a limiter state'}
 end
 
--- Keeps the TAT, which lies ahead_s and ahead_ns after now, one millisecond longer than it matters: in the past it means
--- the same as a missing key, so late expiry is exact and early expiry would not be.
+-- Keeps the TAT, which lies ahead_s and ahead_ns after now, one millisecond longer than it matters: in the past it
+-- means the same as a missing key, so late expiry is exact and early expiry would not be.
 local function tat_store(key, s, ns, ahead_s, ahead_ns)
     local ttl_ms = ahead_s * 1000 + math.ceil(ahead_ns / 1000000) + 1
     call('SET', key, string.format('%d%09d', s, ns), 'PX', string.format('%d', ttl_ms))

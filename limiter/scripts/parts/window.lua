@@ -1,5 +1,5 @@
--- A fixed window: one string, "count end" with the end in Unix microseconds, the first instant of the next window. The end
--- is in the value because expiry is exact to a millisecond only; the key's TTL merely tidies up.
+-- A fixed window: one string, "count end" with the end in Unix microseconds, the first instant of the next window. The
+-- end is in the value because expiry is exact to a millisecond only; the key's TTL merely tidies up.
 
 -- Count and end of the running window, zeros without one, or nil and an error reply.
 local function window_load(key)

@@ -1,5 +1,5 @@
-"""Many processes on one semaphore that are killed, that lose replies and that let leases run out, and a judge who believes
-none of the backend's words: it counts the times at which a worker held a lease for certain, by one clock for all.
+"""Many processes on one semaphore that are killed, that lose replies and that let leases run out, and a judge who
+believes none of the backend's words: it counts the times at which a worker held for certain, by one clock for all.
 
 For certain is from when its reply was there to when it sent its release, or to a lease after it had first sent its
 request, whichever was sooner. A worker writes both to a file of its own before it goes on, so SIGKILL hides nothing.

@@ -1,7 +1,7 @@
 """Runs the limiter's scripts by EVALSHA on a real Redis, on its own clock or on one that the test holds.
 
-With `virtual_clock.lua` in front a script sees the time `Lab.now_us` and keys expire by that time; the script itself stays
-the text that ships. Nothing of this is in a script, so no caller can move the clock of a real one.
+With `virtual_clock.lua` in front a script sees the time `Lab.now_us` and keys expire by that time; the script itself
+stays the text that ships. Nothing of this is in a script, so no caller can move the clock of a real one.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ import assemble  # noqa: E402 pylint: disable=wrong-import-position
 NEVER = 2**53 - 1
 START_US = 1_790_000_000_123_457
 VIRTUAL_CLOCK = (Path(__file__).parent / "virtual_clock.lua").read_text()
+ODD_KEYS = [b"a{b}c", b"}{", b"\x00\xff\r\n ", b"k" * 32768]
 FOREIGN = "ERR key does not hold a limiter state"
 
 

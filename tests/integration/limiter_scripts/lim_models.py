@@ -59,7 +59,9 @@ class Gcra(Model):
 
     def bound_holds(self):
         """Admitted cost in any duration d <= limit + floor(d / e)."""
-        return all(sum(cost for at, cost in self.admitted[i:] if at <= end) <= self.limit + (end - start) * 1000 // self.e
+        def admitted(first, end):
+            return sum(cost for at, cost in self.admitted[first:] if at <= end)
+        return all(admitted(i, end) <= self.limit + (end - start) * 1000 // self.e
                    for i, (start, _) in enumerate(self.admitted) for end, _ in self.admitted[i:])
 
 

@@ -1,5 +1,6 @@
--- Put in front of a script by the tests only: a clock that the last ARGV sets, in microseconds, and keys that expire by it.
--- It shadows `redis`, so the script beneath runs as it is. Also fails what touches a key that KEYS does not declare.
+-- Put in front of a script by the tests only: a clock that the last ARGV sets, in microseconds, and keys that expire by
+-- it. It shadows `redis`, so the script beneath runs as it is. Also fails what touches a key that KEYS does not
+-- declare.
 local clock_us = table.remove(ARGV) + 0
 local declared = {}
 for _, key in ipairs(KEYS) do declared[key] = true end
