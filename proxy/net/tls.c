@@ -215,8 +215,13 @@ enum tls_result tls_handshake(struct tls *tls)
         return TLS_FAILED;
     before_call();
     int n = SSL_do_handshake(tls->ssl);
-    if (n != 1)
-        return outcome(tls, n);
+    if (n != 1) {
+        enum tls_result result = outcome(tls, n);
+
+        /* What came since the look is taken by now, and the next byte on the socket is not the first one. */
+        tls->answered = tls->answered || BIO_number_read(SSL_get_rbio(tls->ssl)) > 0;
+        return result;
+    }
     tls->state = TLS_OPEN;
     tls->drained = !SSL_has_pending(tls->ssl);
     return TLS_DONE;
