@@ -1,9 +1,9 @@
 """Failovers measured from the clients' side: a primary is killed, paused or cut off while eight clients write.
 
 One round: load, fault, load, repair. `first_ok_ms` is the first good answer to a request sent after the fault,
-`all_ok_ms` the first one of the client that had to wait longest for it, `last_error_ms` the last bad answer, all counted
-from the fault; `errors` counts bad answers and requests that were never answered (each client has one outstanding, so
-eight at the most are explained by the fault itself). Used by tests and by tests/bench/failover.
+`all_ok_ms` the first one of the client that had to wait longest for it, `last_error_ms` the last bad answer, all
+counted from the fault; `errors` counts bad answers and requests that were never answered (each client has
+one outstanding, so eight at the most are explained by the fault itself). Used by tests and by tests/bench/failover.
 """
 
 import itertools

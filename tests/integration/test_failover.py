@@ -31,10 +31,10 @@ def say(figure, what, rounds, bar):
     """One line for the end of the run."""
     firsts, lasts = [one.first_ok_ms for one in rounds], [one.last_error_ms for one in rounds]
     everybody = [one.all_ok_ms for one in rounds]
-    figure(f"{what}: first good reply after {median(firsts):.1f} ms, worst {max(firsts):.1f} ({bar}); every client after "
-           f"{median(everybody):.1f} ms, worst {max(everybody):.1f}; last error after {median(lasts):.1f} ms, worst "
-           f"{max(lasts):.1f}; errors {max(one.errors for one in rounds)} at most, {CLIENTS} in flight; {len(rounds)} "
-           f"rounds")
+    figure(f"{what}: first good reply after {median(firsts):.1f} ms, worst {max(firsts):.1f} ({bar}); every client "
+           f"after {median(everybody):.1f} ms, worst {max(everybody):.1f}; last error after {median(lasts):.1f} ms, "
+           f"worst {max(lasts):.1f}; errors {max(one.errors for one in rounds)} at most, {CLIENTS} in flight; "
+           f"{len(rounds)} rounds")
 
 
 def test_a_killed_primary(scene, figure):

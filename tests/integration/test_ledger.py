@@ -1,4 +1,4 @@
-"""Proves that the ledger sees what it must see: without this, "0 ran twice" in the tests of faults would prove nothing."""
+"""Proves that the ledger sees what it must see: without this, "0 ran twice" in tests of faults would prove nothing."""
 
 import sys
 

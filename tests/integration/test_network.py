@@ -127,7 +127,8 @@ def test_a_firewall_that_resets_is_a_reason_to_leave(far, road, figure):
     way.wait_for("default")
     way.go_on()
     load = way.end()
-    figure(f"firewall that resets: left after {taken_ms:.0f} ms; {load.count('unknown')} unknown of {CLIENTS} in flight")
+    figure(f"firewall that resets: left after {taken_ms:.0f} ms; {load.count('unknown')} unknown of {CLIENTS} in "
+           "flight")
     assert load.count("unknown") <= CLIENTS and load.count("ok", "unknown") == len(load.requests)
     assert taken_ms <= 1.2 * INTERVAL_MS
 
@@ -156,8 +157,8 @@ def test_five_percent_of_packets_lost_are_no_reason_to_leave(far, road, figure):
     far.network.rule()
     load = way.end()
     slowest = max(request.done_us - request.sent_us for request in load.requests) / 1000
-    figure(f"5% of packets lost for {LOSS_SECONDS:.0f} s: 0 switches, {len(load.requests)} requests, slowest {slowest:.0f} "
-           f"ms, {load.count('unknown')} unknown")
+    figure(f"5% of packets lost for {LOSS_SECONDS:.0f} s: 0 switches, {len(load.requests)} requests, slowest "
+           f"{slowest:.0f} ms, {load.count('unknown')} unknown")
     assert load.count("ok") == len(load.requests)
 
 
@@ -237,12 +238,12 @@ def test_a_primary_whose_every_answer_is_late_is_still_the_first_choice_at_start
 # ---- the ledger ----
 
 def audit(way, primary, figure, what):
-    """Nothing ran twice, nothing acknowledged is missing, nothing ran that was denied, and nobody heard anything else."""
+    """Nothing ran twice, nothing acknowledged is missing, nothing that was denied ran, nobody heard anything else."""
     load = way.end()
     found = Audit(load, [primary, way.fallback])
     figure(f"unique writes, {ROUNDS} times {what}: {len(load.requests)} sent, {load.count('unknown')} unknown, "
-           f"{load.count('unavailable')} unavailable; {len(found.twice)} ran twice, {len(found.missing)} acknowledged and "
-           f"missing, {len(found.denied_but_ran)} denied and run")
+           f"{load.count('unavailable')} unavailable; {len(found.twice)} ran twice, {len(found.missing)} acknowledged "
+           f"and missing, {len(found.denied_but_ran)} denied and run")
     assert load.count("unknown") > 0 and not load.refused
     assert not found.twice and not found.missing and not found.denied_but_ran
     assert load.count("ok", "unknown", "unavailable") == len(load.requests)
