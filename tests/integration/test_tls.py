@@ -12,6 +12,7 @@ import redis
 
 from certs import certificates
 from harness import free_port, run_respgate, wait_until
+from test_clients_node import run_script
 from test_switch import status
 from tls_server import ListeningTls
 from upstash import READ_ONLY_PASSWORD, TlsServer, UpstashStandIn
@@ -192,6 +193,12 @@ def test_the_same_client_code_on_a_plain_redis_and_on_the_hosted_one(start_redis
         client = redis.Redis.from_url(gate.url())
         run_session(client)
         client.close()
+
+
+def test_a_node_program_that_test_clients_node_runs_on_a_plain_redis(start_tls, start_respgate):
+    hosted = start_tls(UpstashStandIn)
+    gate = start_respgate(hosted, env=trust())
+    run_script("bullmq.js ioredis", gate.url(), hosted)
 
 
 def test_what_the_hosted_one_refuses_reaches_the_client_in_its_words(start_tls, start_respgate):

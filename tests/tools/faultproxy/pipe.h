@@ -18,7 +18,7 @@ struct chunk;
 
 struct pipe {
     int from, to;
-    STAILQ_HEAD(, chunk) chunks;
+    STAILQ_HEAD(chunks, chunk) chunks;
     size_t held;
     int64_t last_due_ns;
     bool ended, shut;

@@ -158,14 +158,12 @@ static bool move_bytes(struct proxy *proxy, struct link *link, short client, sho
 static nfds_t poll_all(struct proxy *proxy, struct pollfd *polled, int64_t now_ns, int64_t *wake_ns)
 {
     nfds_t n = POLLED_BEFORE;
-    struct link *link;
 
     *wake_ns = INT64_MAX;
     polled[1] = (struct pollfd){.fd = proxy->dropping ? -1 : proxy->listen_fd, .events = POLLIN};
     if (proxy->dropping)
         return n;
-    LIST_FOREACH(link, &proxy->links, entry)
-    {
+    for (const struct link *link = LIST_FIRST(&proxy->links); link; link = LIST_NEXT(link, entry)) {
         if (n + 2 > POLLED_BEFORE + 2 * LINKS_MAX)
             die("faultproxy: too many links");
         polled[n++] = poll_of(link->client_fd, &link->requests, &link->replies, now_ns);
@@ -218,10 +216,8 @@ static void stop_listening(struct proxy *proxy)
 
 static void end_replies(struct proxy *proxy)
 {
-    struct link *link;
-
-    LIST_FOREACH(link, &proxy->links, entry)
-    shutdown(link->client_fd, SHUT_WR);
+    for (const struct link *link = LIST_FIRST(&proxy->links); link; link = LIST_NEXT(link, entry))
+        shutdown(link->client_fd, SHUT_WR);
 }
 
 static void pass(struct proxy *proxy)
@@ -234,11 +230,10 @@ static void pass(struct proxy *proxy)
 
 static void counts(const struct proxy *proxy, FILE *out)
 {
-    const struct link *link;
     unsigned links = 0;
 
-    LIST_FOREACH(link, &proxy->links, entry)
-    links++;
+    for (const struct link *link = LIST_FIRST(&proxy->links); link; link = LIST_NEXT(link, entry))
+        links++;
     fprintf(out,
             "{\"links\": %u, \"accepted\": %llu, \"resets\": %llu, \"request_bytes\": %llu, \"reply_bytes\": %llu}\n",
             links, (unsigned long long)proxy->accepted, (unsigned long long)proxy->resets,

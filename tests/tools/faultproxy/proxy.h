@@ -24,7 +24,7 @@ struct link {
 struct proxy {
     struct sockaddr_in target, address;
     int listen_fd; /* -1 while connects are refused */
-    LIST_HEAD(, link) links;
+    LIST_HEAD(links, link) links;
     struct rng rng;
     struct delay delay; /* of replies */
     size_t slice;       /* 0: bytes go as they come */
