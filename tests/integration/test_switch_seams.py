@@ -10,6 +10,7 @@ import pytest
 
 from backend_view import wait_blocked
 from harness import ROOT, WireError, encode, wait_until
+from taken import wait_taken
 from test_switch import Pair, status
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
@@ -34,6 +35,7 @@ def test_who_keeps_a_lane_without_state_is_taken_along_though_it_never_pauses(pa
     with two.gate.connect() as client:
         assert client.call("SET", "k", "v") == "OK" and client.call("WAIT", 0, 0) == 0  # now it has its own lane
         client.send(encode("EVAL", SLOW, 0))
+        wait_taken(client.socket)
         two.first.start()
         two.wait_for("default")
         client.send(encode("INCR", "n"))
@@ -131,6 +133,7 @@ def test_a_backend_that_was_taken_out_and_hangs_does_not_hold_its_last_requests_
         assert client.call("SET", "k", "v" * 200_000) == "OK"  # its connection stays there for the next
         first.pause()
         client.send(encode("SET", "k", "w" * 200_000))
+        wait_taken(client.socket)
         setup.use(second)
         assert str(client.read_value()).startswith("RGUNKNOWN")
         assert client.call("SET", "k", "v") == "OK" and second.call("GET", "k") == b"v"
@@ -144,6 +147,7 @@ def test_command_timeout_holds_for_what_a_left_backend_still_owes(start_redis, r
     with setup.gate.connect() as client:
         assert client.call("SET", "k", "v") == "OK"
         client.send(encode("EVAL", SLOW, 0))
+        wait_taken(client.socket)
         setup.use(second, first, command_timeout="700ms")
         assert str(client.read_value()).startswith("RGUNKNOWN")
         assert client.call("SET", "k", "w") == "OK" and second.call("GET", "k") == b"w"
@@ -180,6 +184,7 @@ def test_connections_to_a_backend_that_is_left_do_not_count_against_the_next(sta
         assert client.call("SET", "k", "v") == "OK" and client.call("WAIT", 0, 0) == 0  # its own lane
     for client in clients:
         client.send(encode("EVAL", SLOW, 0))
+        wait_taken(client.socket)
     setup.use(second, first, max_connections=4, connections=1)
     with setup.gate.connect() as pinned, setup.gate.connect() as other:
         for client in (pinned, other):
