@@ -1,12 +1,14 @@
 """Failovers measured from the clients' side: a primary is killed, paused or cut off while eight clients write.
 
 One round: load, fault, load, repair. `first_ok_ms` is the first good answer to a request sent after the fault,
-`last_error_ms` the last bad one, both counted from the fault; `errors` counts bad answers (each client has one request
-outstanding, so eight at the most are explained by the fault itself). Used by tests and by tests/bench/failover.
+`all_ok_ms` the first one of the client that had to wait longest for it, `last_error_ms` the last bad answer, all
+counted from the fault; `errors` counts bad answers and requests that were never answered (each client has
+one outstanding, so eight at the most are explained by the fault itself). Used by tests and by tests/bench/failover.
 """
 
 import itertools
 import os
+import random
 import socket
 import subprocess
 import time
@@ -17,7 +19,7 @@ from ledger import Load, now_us
 
 CLIENTS = 8
 INTERVAL_MS = 500
-Round = namedtuple("Round", "first_ok_ms last_error_ms errors")
+Round = namedtuple("Round", "first_ok_ms all_ok_ms last_error_ms errors")
 P500 = {"health.interval": "500ms", "health.fast_interval": "100ms", "health.timeout": "100ms", "health.fall": 3,
         "health.rise": 2, "health.hang_threshold": "200ms", "fallback.failback_hold": "100ms",
         "fallback.failback_hold_max": "100ms", "fallback.queue_timeout": "5s",
@@ -59,6 +61,7 @@ class Haproxy(Process):
         path.write_text(f"""
 global
     nbthread 1
+    stats socket {self.directory}/haproxy.sock
 defaults
     mode tcp
     timeout connect 500ms
@@ -85,6 +88,14 @@ on-error mark-down on-marked-down shutdown-sessions
         self.wait_ready(lambda: answers_from(self.port) is not None)
         return self
 
+    def has_left_first(self):
+        """Whether it knows that the first server is down; asks none of the servers."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(f"{self.directory}/haproxy.sock")
+            connection.sendall(b"show stat -1 4 -1\n")
+            lines = connection.makefile().read().splitlines()
+        return any(line.startswith("redis,first,") and ",DOWN," in line for line in lines)
+
 
 def answers_from(port):
     """Which server answers through the proxy: the value of its key `who`; None when nobody does."""
@@ -109,8 +120,11 @@ class Scene:
             env = {"RESPGATE_BACKEND_DEFAULT_PRIORITY": "10", "RESPGATE_BACKEND_SECOND_URL": self.second.url(),
                    "RESPGATE_BACKEND_SECOND_PRIORITY": "20"}
             self.proxy = Respgate(directory, self.first.url(), settings={**P500, **(settings or {})}, env=env).start()
+            witness = self.proxy.connect()
+            self.has_left_first = lambda: b"backend:second" in witness.call("RESPGATE", "STATUS")
         else:
             self.proxy = Haproxy(directory, self.first, self.second).start()
+            self.has_left_first = self.proxy.has_left_first
         self.wait_for(b"first")
 
     def name_servers(self):
@@ -129,40 +143,56 @@ class Scene:
             server.resume()
             server.kill()
 
+    def commit(self, fault):
+        """Do it to the first server, `kill`, `stop` or `drop`; gives what undoes it."""
+        if fault == "kill":
+            self.first.kill()
+            return self.first.start
+        if fault == "stop":
+            self.first.pause()
+            return self.first.resume
+        cut = Cut(self.first.port)
+        cut.__enter__()
+        return lambda: cut.__exit__()
+
+    def repair(self, undo):
+        """As it was before the fault."""
+        undo()
+        self.name_servers()
+        self.wait_for(b"first")
+
     def round(self, fault, idle=False, window_s=1.5):
-        """One fault, `kill`, `stop` or `drop`; with `idle` the load begins right after it."""
+        """One fault; with `idle` the load begins right after it."""
         prefix = f"round{next(numbers)}"
         load = None if idle else Load(self.proxy.port, self.directory, CLIENTS, prefix=prefix)
         if load:
             wait_until(lambda: load.path.stat().st_size > 20000, what="the load to run")
-        cut = Cut(self.first.port)
         begun = now_us()
-        if fault == "kill":
-            self.first.kill()
-        elif fault == "stop":
-            self.first.pause()
-        else:
-            cut.__enter__()
+        undo = self.commit(fault)
         faulty = now_us()
         load = load or Load(self.proxy.port, self.directory, CLIENTS, prefix=prefix)
         time.sleep(window_s)  # the window that is measured, not a wait
-        stopping = now_us()
         load.stop()
-        if fault == "kill":
-            self.first.start()
-        elif fault == "stop":
-            self.first.resume()
-        else:
-            cut.__exit__()
-        self.name_servers()
-        self.wait_for(b"first")
-        return self.result(load, begun, faulty, stopping)
+        self.repair(undo)
+        return self.result(load, begun, faulty)
+
+    def quiet_round(self, fault):
+        """One fault while nobody asks anything: milliseconds until the proxy has left the first server by its checks
+        alone. Its phase within the interval between two checks is a random one."""
+        time.sleep(random.random() * INTERVAL_MS / 1000)
+        begun = now_us()
+        undo = self.commit(fault)
+        wait_until(self.has_left_first, 20, what="the proxy to leave the first server")
+        taken_ms = (now_us() - begun) / 1000
+        self.repair(undo)
+        return taken_ms
 
     @staticmethod
-    def result(load, begun, faulty, stopping):
+    def result(load, begun, faulty):
         """The figures of one round."""
-        good = [request.done_us for request in load.requests if request.outcome == "ok" and request.sent_us >= faulty]
-        bad = [request.done_us for request in load.requests if request.outcome != "ok" and request.done_us < stopping]
-        first = (min(good) - begun) / 1000 if good else float("inf")
-        return Round(first, (max(bad) - begun) / 1000 if bad else 0.0, len(bad))
-
+        good = [float("inf")] * CLIENTS
+        for request in load.requests:
+            if request.outcome == "ok" and request.sent_us >= faulty:
+                good[request.connection] = min(good[request.connection], (request.done_us - begun) / 1000)
+        bad = [(request.done_us - begun) / 1000 for request in load.requests if request.outcome != "ok"]
+        return Round(min(good), max(good), max(bad, default=0.0), len(bad))

@@ -132,9 +132,9 @@ def test_a_hundred_reloads_under_load_harm_nobody(servers, tmp_path, figure):
     gate.signal(signal.SIGHUP)
     wait_until(lambda: "configuration reloaded" in gate.log(), what="a reload")
     load.stop()
-    errors = [request for request in load.requests if request.outcome not in ("ok", "lost")]
+    errors = [request for request in load.requests if request.outcome != "ok"]
     figure(f"100 reloads under load, half of them broken: {len(load.requests)} requests, {len(errors)} errors")
-    assert not errors and load.count("lost") <= 8 and not load.refused
+    assert not errors and not load.refused
     with servers[0].connect() as connection:
         assert connection.call("DBSIZE") >= load.count("ok")
     gate.finish()

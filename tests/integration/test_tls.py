@@ -12,6 +12,7 @@ import redis
 
 from certs import certificates
 from harness import free_port, run_respgate, wait_until
+from test_clients_node import run_script
 from test_switch import status
 from tls_server import ListeningTls
 from upstash import READ_ONLY_PASSWORD, TlsServer, UpstashStandIn
@@ -94,12 +95,13 @@ def test_the_name_that_is_sent_is_the_one_that_is_verified(host, names):
     assert peer.names == names
 
 
-def test_running_it_says_why_in_the_log_and_sends_no_client_byte(start_respgate):
-    with ListeningTls("expired") as peer:
+@pytest.mark.parametrize("kind, server, reason", REFUSED, ids=[row[2].replace(" ", "-") for row in REFUSED])
+def test_running_it_says_why_in_the_log_and_sends_no_byte_of_clients(start_respgate, kind, server, reason):
+    with ListeningTls(kind, **server) as peer:
         gate = start_respgate(f"rediss://:{SECRET}@127.0.0.1:{peer.port}", env=trust(),
                               settings={"fallback.queue_timeout": "100ms"})
         line = gate.wait_for_log("backend down")
-        assert "certificate expired on 2021-01-01" in line and "state=wrong" in line
+        assert f'reason="{reason}"' in line and "state=wrong" in line
         with gate.connect() as client:
             assert str(client.call("SET", "canary", "x")).startswith("RGUNAVAIL")
         assert SECRET not in gate.log()
@@ -191,6 +193,12 @@ def test_the_same_client_code_on_a_plain_redis_and_on_the_hosted_one(start_redis
         client = redis.Redis.from_url(gate.url())
         run_session(client)
         client.close()
+
+
+def test_a_node_program_that_test_clients_node_runs_on_a_plain_redis(start_tls, start_respgate):
+    hosted = start_tls(UpstashStandIn)
+    gate = start_respgate(hosted, env=trust())
+    run_script("bullmq.js ioredis", gate.url(), hosted)
 
 
 def test_what_the_hosted_one_refuses_reaches_the_client_in_its_words(start_tls, start_respgate):

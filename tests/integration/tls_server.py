@@ -1,5 +1,6 @@
-"""A TLS server that only listens: what a client says to it, decrypted, is kept. For peers that must be refused."""
+"""TLS servers that are not Redis: one that only listens, for peers that must be refused, and one that cuts replies."""
 
+import select
 import socket
 import ssl
 import threading
@@ -63,3 +64,52 @@ class ListeningTls:
             self.handshakes += 1
             while data := session.recv(4096):
                 self.received += data
+
+
+class CuttingTls(ListeningTls):
+    """Speaks TLS in front of a plain Redis. Once `cut_after` is set, the next reply that is longer is passed on up to
+    that many bytes; then the connection ends as a process that dies would end it, without TLS's own farewell."""
+
+    def __init__(self, redis_port):
+        super().__init__("good")
+        self.redis_port = redis_port
+        self.cut_after = None
+        self.cuts = 0
+
+    def serve(self):
+        """Each connection on a thread of its own: lanes and checks come at the same time."""
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.relay, args=(client,), daemon=True).start()
+
+    def relay(self, client):
+        """Until either side ends."""
+        with socket.create_connection(("127.0.0.1", self.redis_port)) as redis:
+            try:
+                session = self.context.wrap_socket(client, server_side=True)
+            except OSError:
+                return
+            with session:
+                while self.pass_on(session, redis):
+                    pass
+
+    def pass_on(self, session, redis):
+        """What one side said; False at the end."""
+        ready, _, _ = select.select([session, redis], [], [])
+        try:
+            if session in ready:
+                data = session.recv(65536)
+                redis.sendall(data)
+                return bool(data)
+            data = redis.recv(65536)
+            if self.cut_after is not None and len(data) > self.cut_after:
+                session.sendall(data[:self.cut_after])
+                self.cuts += 1
+                return False
+            session.sendall(data)
+            return bool(data)
+        except OSError:
+            return False

@@ -8,7 +8,7 @@
  *   <connection> <sequence> <sent_us> <done_us> ok|unavailable|unknown|state|error|lost
  *
  * A connection that ends is made anew at once; `refused` lines (sequence 0) are attempts to connect that failed. Ends
- * by itself after SECONDS, or when standard input is closed. Libc only.
+ * by itself after SECONDS, or when standard input is closed; replies that are still due then have DRAIN_US. Libc only.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_CONNECTIONS = 256, RETRY_US = 2000 };
+enum { MOST_CONNECTIONS = 256, RETRY_US = 2000, DRAIN_US = 5000000 };
 
 struct connection {
     int fd; /* -1: not connected */
@@ -123,15 +123,15 @@ static void on_readable(struct connection *c, unsigned i)
     c->len = 0;
 }
 
-static void turn(struct connection *connections, unsigned n)
+static void turn(struct connection *connections, unsigned n, bool asks)
 {
     struct pollfd polled[MOST_CONNECTIONS + 1];
 
     for (unsigned i = 0; i < n; i++) {
         struct connection *c = &connections[i];
-        if (c->fd < 0)
+        if (asks && c->fd < 0)
             connect_again(c, i);
-        if (c->fd >= 0 && !c->waiting)
+        if (asks && c->fd >= 0 && !c->waiting)
             send_next(c, i);
         polled[i] = (struct pollfd){.fd = c->fd, .events = POLLIN};
     }
@@ -146,6 +146,14 @@ static bool is_over(uint64_t until_us)
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
 
     return now_us() >= until_us || poll(&input, 1, 0) == 1;
+}
+
+static bool any_waits(const struct connection *connections, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (connections[i].waiting)
+            return true;
+    return false;
 }
 
 int main(int argc, char **argv)
@@ -166,7 +174,10 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < n; i++)
         connections[i].fd = -1;
     while (!is_over(until_us))
-        turn(connections, n);
+        turn(connections, n, true);
+    until_us = now_us() + DRAIN_US;
+    while (any_waits(connections, n) && now_us() < until_us)
+        turn(connections, n, false);
     for (unsigned i = 0; i < n; i++)
         if (connections[i].fd >= 0)
             drop(&connections[i], i);
