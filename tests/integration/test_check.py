@@ -54,7 +54,7 @@ def test_each_failing_step_is_named(start_redis):
     env = env_of(good=primary.url(), refused=f"redis://127.0.0.1:{free_port()}", name="redis://name.invalid",
                  password=locked.url(password="wrong"), nologin=locked.url(db=1), replica=replica.url(),
                  paused=paused.url())
-    env["RESPGATE_BACKEND_PAUSED_CONNECT_TIMEOUT"] = "300ms"
+    env["RESPGATE_HEALTH_TIMEOUT"] = "300ms"
     code, found = check(env, "--json")
     paused.resume()
     assert code == 3
@@ -103,7 +103,7 @@ def test_a_port_where_nobody_answers_is_out_of_time():
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
         # The kernel accepts; nobody answers.
-        env = {**env_of(a=f"redis://127.0.0.1:{server.getsockname()[1]}"), "RESPGATE_BACKEND_A_CONNECT_TIMEOUT": "200ms"}
+        env = {**env_of(a=f"redis://127.0.0.1:{server.getsockname()[1]}"), "RESPGATE_HEALTH_TIMEOUT": "200ms"}
         code, lines = check(env)
     assert code == 2 and "FAILED at ping: no answer at ping within 200 ms" in lines["a"]
 

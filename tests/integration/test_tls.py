@@ -147,6 +147,29 @@ def test_a_plain_url_to_a_tls_port_is_explained(start_tls):
     assert done.returncode == 2 and "the URL must begin with rediss://" in done.stdout
 
 
+@pytest.mark.parametrize("answer, code", [(b"\x15\x03\x03\x00\x02\x02\x46", 3), (b"", 2)], ids=["alert", "end"])
+@pytest.mark.parametrize("login", [f":{SECRET}", f"someone:{SECRET}"], ids=["password", "user"])
+def test_a_plain_url_to_a_tls_port_sends_no_credentials(login, answer, code):
+    heard = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def serve():
+            client, _ = listener.accept()
+            with client:
+                heard.append(client.recv(65536))
+                client.sendall(answer)
+                client.shutdown(socket.SHUT_WR)
+                while data := client.recv(65536):
+                    heard.append(data)
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        done = run_respgate("check", "--connect", env={
+            "RESPGATE_BACKEND_A_URL": f"redis://{login}@127.0.0.1:{listener.getsockname()[1]}"})
+        thread.join(10)
+        assert not thread.is_alive()
+    assert done.returncode == code and "the URL must begin with rediss://" in done.stdout
+    assert b"".join(heard) == b"*1\r\n$4\r\nPING\r\n"
+
+
 def test_files_that_cannot_be_used_are_a_configuration_mistake(tmp_path):
     (tmp_path / "empty.pem").write_text("")
     cert, _ = certificates().certificate("client")
