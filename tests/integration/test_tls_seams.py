@@ -1,5 +1,6 @@
 """TLS to a backend when bytes come in pieces, come without end, or end where they must not."""
 
+import contextlib
 import subprocess
 import threading
 import time
@@ -60,7 +61,7 @@ def test_a_peer_that_renews_keys_without_end_is_given_up(tmp_path):
     port, log = free_port(), tmp_path / "s_server"
     cert, key = certificates().certificate("good")
     argv = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", cert, "-key", key, "-tls1_3"]
-    with open(log, "wb") as output, subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=output,
+    with open(log, "wb") as output, subprocess.Popen(argv, bufsize=0, stdin=subprocess.PIPE, stdout=output,
                                                      stderr=output) as peer:
         try:
             wait_until(lambda: "ACCEPT" in log.read_text(errors="replace"), what="openssl to listen")
@@ -78,7 +79,7 @@ def test_a_peer_that_renews_keys_without_end_is_given_up(tmp_path):
 
 
 def renew_keys(peer, ended):
-    """Tell s_server so, again and again."""
-    while not ended.is_set():
-        peer.stdin.write(b"k\n")
-        peer.stdin.flush()
+    """Tell s_server so, again and again, until it is ended or killed."""
+    with contextlib.suppress(BrokenPipeError):
+        while not ended.is_set():
+            peer.stdin.write(b"k\n")
