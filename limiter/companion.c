@@ -36,30 +36,17 @@ const char *companion_tag(uint16_t slot)
 
 size_t companion_prefix(char prefix[COMPANION_PREFIX_MAX], enum companion_kind kind, uint16_t slot, size_t key_len)
 {
+    static const char letters[COMPANION_KINDS] = {'-', 'm', 'q', 'd', 'p', 'i', 'r'};
     const char *tag = companion_tag(slot);
-    char letter = 'i';
+    char letter = letters[__builtin_ctz(kind)];
     int len;
 
-    switch (kind) {
-    case COMPANION_NONE:
+    if (kind == COMPANION_NONE)
         return 0;
-    case COMPANION_META:
-        letter = 'm';
-        break;
-    case COMPANION_QUEUE:
-        letter = 'q';
-        break;
-    case COMPANION_WAIT:
-        letter = 'd';
-        break;
-    case COMPANION_HELD:
-        letter = 'p';
-        break;
-    case COMPANION_IDEM:
-        len = snprintf(prefix, COMPANION_PREFIX_MAX, "rg:{%.*s}:i:%zu:", SLOT_TAG_LEN, tag, key_len);
-        return (size_t)len;
-    }
-    len = snprintf(prefix, COMPANION_PREFIX_MAX, "rg:{%.*s}:%c:", SLOT_TAG_LEN, tag, letter);
+    if (companion_has_id(kind))
+        len = snprintf(prefix, COMPANION_PREFIX_MAX, "rg:{%.*s}:%c:%zu:", SLOT_TAG_LEN, tag, letter, key_len);
+    else
+        len = snprintf(prefix, COMPANION_PREFIX_MAX, "rg:{%.*s}:%c:", SLOT_TAG_LEN, tag, letter);
     assert(len > 0 && len < COMPANION_PREFIX_MAX);
     return (size_t)len;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,9 +20,15 @@ enum companion_kind {
     COMPANION_WAIT = 1 << 3,  /* D: until when each waiter is believed to wait */
     COMPANION_HELD = 1 << 4,  /* P: reservations */
     COMPANION_IDEM = 1 << 5,  /* the reply of a call with an id; the name holds key and id */
+    COMPANION_BACK = 1 << 6,  /* the same of a refund, which may have the id of the call that it takes back */
 };
 
-enum { COMPANION_KINDS = 6, COMPANION_PREFIX_MAX = 40 };
+enum { COMPANION_KINDS = 7, COMPANION_PREFIX_MAX = 40 };
+
+static inline bool companion_has_id(enum companion_kind kind)
+{
+    return kind == COMPANION_IDEM || kind == COMPANION_BACK;
+}
 
 /* CRC16 (XMODEM) of the bytes. */
 uint16_t companion_crc16(const uint8_t *bytes, size_t len);
@@ -33,7 +40,8 @@ uint16_t companion_slot(const uint8_t *key, size_t len);
 const char *companion_tag(uint16_t slot);
 
 /*
- * Writes what stands before the client's key in a companion's name; returns its length. Of COMPANION_IDEM the name is
- * this, key and id: the prefix holds key_len, so that no two pairs of key and id share a name.
+ * Writes what stands before the client's key in a companion's name; returns its length. Of COMPANION_IDEM and
+ * COMPANION_BACK the name is this, key and id: the prefix holds key_len, so that no two pairs of key and id share a
+ * name.
  */
 size_t companion_prefix(char prefix[COMPANION_PREFIX_MAX], enum companion_kind kind, uint16_t slot, size_t key_len);

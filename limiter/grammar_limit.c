@@ -67,7 +67,7 @@ static bool one_limit(struct grammar *g, enum algorithm algorithm, unsigned allo
         return false;
     bool idem = terms.options & OPTION_IDEM;
     g->call->repeatable = idem || terms.options & OPTION_PEEK;
-    grammar_key(g, &g->args[1], COMPANION_NONE | (idem ? COMPANION_IDEM : 0));
+    grammar_key(g, &g->args[1], COMPANION_NONE | (!idem ? 0 : refund ? COMPANION_BACK : COMPANION_IDEM));
     grammar_put(g, mode_word(terms.options, refund));
     if (algorithm == ALGORITHM_GCRA)
         put_gcra(g, &terms, &emission);

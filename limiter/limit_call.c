@@ -67,7 +67,7 @@ static void put_key(struct sink *sink, const struct limit_key *key, enum compani
 {
     char prefix[COMPANION_PREFIX_MAX];
     size_t prefix_len = companion_prefix(prefix, kind, key->slot, key->len);
-    size_t id_len = kind == COMPANION_IDEM ? id->len : 0;
+    size_t id_len = companion_has_id(kind) ? id->len : 0;
 
     put_header(sink, '$', prefix_len + key->len + id_len);
     put(sink, prefix, prefix_len);

@@ -55,7 +55,7 @@ static void check_companions(const uint8_t *key, size_t len)
     uint8_t *name = malloc(COMPANION_PREFIX_MAX + len);
 
     assert_non_null(name);
-    for (unsigned kind = COMPANION_META; kind <= COMPANION_IDEM; kind <<= 1) {
+    for (unsigned kind = COMPANION_META; kind <= COMPANION_BACK; kind <<= 1) {
         char prefix[COMPANION_PREFIX_MAX];
         size_t prefix_len = companion_prefix(prefix, kind, slot, len);
 
@@ -101,7 +101,9 @@ static void test_names(void **state)
     assert_int_equal(prefix[9], 'p');
     assert_int_equal(companion_prefix(prefix, COMPANION_IDEM, 0, 32768), 17);
     assert_memory_equal(prefix + 7, "}:i:32768:", 10);
-    assert_in_range(companion_prefix(prefix, COMPANION_IDEM, 0, SIZE_MAX), 1, COMPANION_PREFIX_MAX - 1);
+    assert_int_equal(companion_prefix(prefix, COMPANION_BACK, 0, 9), 13);
+    assert_memory_equal(prefix + 7, "}:r:9:", 6);
+    assert_in_range(companion_prefix(prefix, COMPANION_BACK, 0, SIZE_MAX), 1, COMPANION_PREFIX_MAX - 1);
 }
 
 int main(void)

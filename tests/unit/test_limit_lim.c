@@ -73,7 +73,7 @@ static void test_refund(void **state)
     (void)state;
     becomes("LIM.REFUND k GCRA 10 10 60000 COST 3", "lim_gcra | k | refund 10 6000000000 1 3 0 60001");
     becomes("LIM.REFUND k gcra 10 10 60000 DELAY 5 COST 20 IDEM x",
-            "lim_gcra | k i:1:kx | refund 10 6000000000 1 20 5000000 60001");
+            "lim_gcra | k r:1:kx | refund 10 6000000000 1 20 5000000 60001");
     becomes("LIM.REFUND k WINDOW 5 1000 COST 9 ALIGN EPOCH", "lim_window | k | refund 5 1000000 epoch 9 1000");
     becomes("LIM.REFUND k SLIDE 5 1000 COST 9", "lim_slide | k | refund 5 1000 9 1000");
     becomes("LIM.REFUND k SLIDE 5 1000 LOG COST 9", "lim_slide_log | k | refund 5 1000000 9 1000");
