@@ -3,7 +3,7 @@
  * of a script in limiter/scripts. Nothing is copied but numbers and error texts: the call points into the arguments,
  * which must live and stay where they are until the last limit_call_encode(). A call is large: keep one a worker and
  * use it again. No I/O, no clock, no allocation; one thread at a time; nothing to free.
- * Rule: redis-cell's README and source for CL.THROTTLE, Redis 8.8 for INCREX, README.md for LIM.* and SEM.*.
+ * Rule: redis-cell's README and source for CL.THROTTLE, Redis 8.8 for INCREX; each grammar stands in limiter/scripts.
  */
 #pragma once
 

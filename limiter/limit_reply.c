@@ -63,7 +63,11 @@ static void put_line(struct reply_writer *w, char type, const void *text, size_t
 
 static enum limit_outcome integers(const struct element pair[2], struct reply_writer *w)
 {
+    int64_t n;
+
     if (pair[0].type == ':' && pair[1].type == ':')
+        return LIMIT_PASS;
+    if (!number_read(pair[0].text, pair[0].len, &n) || !number_read(pair[1].text, pair[1].len, &n))
         return LIMIT_PASS;
     reply_array(w, 2);
     for (int i = 0; i < 2; i++)
@@ -71,34 +75,36 @@ static enum limit_outcome integers(const struct element pair[2], struct reply_wr
     return LIMIT_CHANGED;
 }
 
-/* What a client's parser takes for a double. A stored value may be more than that: what strtold reads. */
-static bool is_plain_double(const struct element *element)
+/* Whether a client's parser takes the text for a double as it is. A stored value may be hexadecimal. */
+static bool is_decimal(const struct element *element)
 {
     for (size_t i = 0; i < element->len; i++) {
         if (!memchr("0123456789+-.eE", element->text[i], 15))
             return false;
     }
-    return element->len > 0;
+    return true;
 }
 
-static void put_double(struct reply_writer *w, const struct element *element)
+static void put_double(struct reply_writer *w, const struct element *element, long double n)
 {
     char text[NUMBER_FLOAT_MAX];
-    long double n;
 
-    if (!is_plain_double(element) && number_read_float(element->text, element->len, &n))
-        put_line(w, ',', text, number_print_float(text, n));
-    else
+    if (is_decimal(element))
         put_line(w, ',', element->text, element->len);
+    else
+        put_line(w, ',', text, number_print_float(text, n));
 }
 
 static enum limit_outcome floats(const struct element pair[2], unsigned resp, struct reply_writer *w)
 {
-    if (resp < 3)
+    long double value, applied;
+
+    if (resp < 3 || !number_read_float(pair[0].text, pair[0].len, &value) ||
+        !number_read_float(pair[1].text, pair[1].len, &applied))
         return LIMIT_PASS;
     reply_array(w, 2);
-    for (int i = 0; i < 2; i++)
-        put_double(w, &pair[i]);
+    put_double(w, &pair[0], value);
+    put_double(w, &pair[1], applied);
     return LIMIT_CHANGED;
 }
 

@@ -46,7 +46,7 @@ bool number_read_signed(const uint8_t *bytes, size_t len, int64_t *n)
 
 bool number_read_float(const uint8_t *bytes, size_t len, long double *n)
 {
-    char text[256], *end = NULL;
+    char text[NUMBER_FLOAT_TEXT_MAX], *end = NULL;
 
     if (len == 0 || len >= sizeof text || isspace(bytes[0]))
         return false;

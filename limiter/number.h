@@ -15,9 +15,10 @@ bool number_read(const uint8_t *bytes, size_t len, int64_t *n);
 bool number_read_signed(const uint8_t *bytes, size_t len, int64_t *n);
 
 /*
- * A float as Redis takes one (INCRBYFLOAT): all that strtold reads, without blanks, not NaN. What is beyond a double
- * becomes an infinity, because the scripts compute in doubles.
+ * A float as Redis takes one (INCRBYFLOAT): all that strtold reads, without blanks, not NaN, below
+ * NUMBER_FLOAT_TEXT_MAX bytes. What is beyond a double becomes an infinity, because the scripts compute in doubles.
  */
+enum { NUMBER_FLOAT_TEXT_MAX = 512 };
 bool number_read_float(const uint8_t *bytes, size_t len, long double *n);
 
 /* As Redis prints a float: 17 digits behind the point without trailing zeros, never an exponent. */

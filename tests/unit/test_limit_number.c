@@ -93,7 +93,7 @@ static void prints(const char *text, const char *want)
 static void test_floats(void **state)
 {
     static const char *const bad[] = {"", " 1", "1 ", "x", "nan", "-nan", "1,5", "1.5.1", "\n1", "1e"};
-    char longest[NUMBER_FLOAT_MAX], text[300];
+    char longest[NUMBER_FLOAT_MAX], text[NUMBER_FLOAT_TEXT_MAX];
     long double n;
     (void)state;
 
@@ -113,8 +113,8 @@ static void test_floats(void **state)
     assert_true(number_read_float((const uint8_t *)"-1.7976931348623157e308", 23, &n));
     assert_int_equal(number_print_float(longest, n), 310);
     memset(text, '1', sizeof text);
-    assert_true(number_read_float((uint8_t *)text, 255, &n));
-    assert_false(number_read_float((uint8_t *)text, 256, &n));
+    assert_true(number_read_float((uint8_t *)text, sizeof text - 1, &n));
+    assert_false(number_read_float((uint8_t *)text, sizeof text, &n));
     assert_false(number_read_float((const uint8_t *)"1\0", 2, &n));
 }
 

@@ -91,7 +91,11 @@ static void test_other_replies(void **state)
                                           "*2\r",
                                           "*2\r\n$9223372036854775807\r\n1\r\n:1\r\n",
                                           "*2\r\n$1\r\n1",
-                                          "*2\r\n$1\r\n1\r"};
+                                          "*2\r\n$1\r\n1\r",
+                                          "*2\r\n$3\r\n1\r\n\r\n:1\r\n",
+                                          "*2\r\n$0\r\n\r\n:1\r\n",
+                                          "*2\r\n$1\r\nx\r\n:1\r\n",
+                                          "*2\r\n$3\r\nnan\r\n:1\r\n"};
     (void)state;
 
     for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
