@@ -6,7 +6,7 @@ enum { SEMAPHORE = COMPANION_NONE | COMPANION_META };
 
 bool grammar_lease(struct grammar *g, int64_t *lease_us)
 {
-    int64_t lease_ms;
+    int64_t lease_ms = 0;
 
     if (!grammar_integer(g, INT64_MIN, INT64_MAX, &lease_ms))
         return false;
@@ -101,7 +101,7 @@ void limit_call_leave(struct limit_call *call)
 /* [fence], the last argument. */
 static bool optional_fence(struct grammar *g)
 {
-    int64_t fence;
+    int64_t fence = 0;
 
     if (g->at == g->argc)
         return true;
@@ -116,7 +116,7 @@ static bool optional_fence(struct grammar *g)
 static bool parse_renew(struct grammar *g)
 {
     struct limit_slice token;
-    int64_t lease_us;
+    int64_t lease_us = 0;
 
     if (!grammar_token(g, &token) || !grammar_lease(g, &lease_us))
         return false;

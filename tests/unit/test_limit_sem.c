@@ -138,7 +138,7 @@ static void test_binary_tokens(void **state)
 
         words[at[i]] = (struct limit_slice){(const uint8_t *)"\0f", 2};
         assert_false(parse_words(argc));
-        assert_string_equal(call.error, BAD_TOKEN + 1);
+        assert_string_equal(call.error, &BAD_TOKEN[1]);
         words[at[i]] = (struct limit_slice){(const uint8_t *)"f\0\r\n", 4};
         assert_true(parse_words(argc));
     }
@@ -153,7 +153,7 @@ static void test_many_tokens(void **state)
     assert_true(parse_words(1002));
     assert_int_equal(call.argument_count, 1000);
     assert_false(parse_words(1003));
-    assert_string_equal(call.error, WRONG_NUMBER("sem.release") + 1);
+    assert_string_equal(call.error, &WRONG_NUMBER("sem.release")[1]);
 }
 
 int main(void)
