@@ -209,6 +209,8 @@ static void test_multi_refusals(void **state)
     becomes("LIM.MULTI 1 a SEM 0 1000 t", "-ERR max and lease must be positive");
     becomes("LIM.MULTI 2 a a WINDOW 5 1000 WINDOW 6 1000", "-ERR the keys must all be different");
     becomes("LIM.MULTI 1 a SLIDE 9007199254740 1000", OUT_OF_RANGE);
+    becomes("LIM.MULTI 2 {a} {a}b WINDOW 5 1000 WINDOW 6 1000",
+            "lim_multi | {a} {a}b | window 5 1000000 first 1 window 6 1000000 first 1");
     becomes("LIM.MULTI 2 {a} a WINDOW 5 1000 WINDOW 6 1000",
             "lim_multi | {a} a | window 5 1000000 first 1 window 6 1000000 first 1");
 }
