@@ -16,6 +16,7 @@ enum command_class {
     COMMAND_LOCAL,   /* answered by the proxy, in order behind the client's outstanding replies */
     COMMAND_REWRITE, /* sent or answered changed (CLIENT LIST, KILL, UNBLOCK) */
     COMMAND_REFUSE,  /* an error by default; configuration may allow it */
+    COMMAND_LIMIT,   /* sent as a script (limiter/); also what only other servers have */
 };
 
 /* On which connection a SHARED or PIN command goes. */
@@ -60,7 +61,9 @@ enum {
     X(CLIENT_SETINFO) X(CLIENT_INFO) X(CLIENT_LIST) X(CLIENT_KILL) X(CLIENT_UNBLOCK) X(CLIENT_TRACKING)                \
     X(CLIENT_CACHING) X(CLIENT_TRACKINGINFO) X(CLIENT_GETREDIR) X(CLIENT_REPLY) X(CLIENT_NO_EVICT) X(CLIENT_NO_TOUCH)  \
     X(CLIENT_IMPORT_SOURCE) X(CLIENT_CAPA) X(CLIENT_MAINT_NOTIFICATIONS) X(CLIENT_ANY) X(HIMPORT_ANY) X(ACL_SETUSER)   \
-    X(ACL_DELUSER) X(ACL_LOAD) X(PING) X(RESPGATE_STATUS) X(RESPGATE_ANY)
+    X(ACL_DELUSER) X(ACL_LOAD) X(PING) X(CL_THROTTLE) X(INCREX) X(LIM_GCRA) X(LIM_MULTI) X(LIM_REFUND) X(LIM_RESET)    \
+    X(LIM_SLIDE) X(LIM_WINDOW) X(SEM_ACQUIRE) X(SEM_CHECK) X(SEM_COUNT) X(SEM_HOLDERS) X(SEM_RELEASE) X(SEM_RENEW)     \
+    X(SEM_REVOKE) X(RESPGATE_STATUS) X(RESPGATE_ANY)
 
 enum command_id {
     CMD_OTHER,

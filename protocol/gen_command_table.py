@@ -19,7 +19,7 @@ NOT_COMMANDS = {"<EMPTY>", "<PROTOCOL-ERROR>"}
 UNKNOWN = "<UNKNOWN>"
 # Containers whose every row has the id of the "*" row.
 ONE_ID = {"HIMPORT"}
-CLASSES = {"SHARED", "PIN", "LOCAL", "REWRITE", "REFUSE"}
+CLASSES = {"SHARED", "PIN", "LOCAL", "REWRITE", "REFUSE", "LIMIT"}
 LANES = {"none": "NONE", "shared": "SHARED", "pin": "PIN", "control": "CONTROL", "lane": "OWN"}
 FLAGS = {
     "read": "READ", "write": "WRITE", "admin": "ADMIN", "dangerous": "DANGEROUS", "blocking": "BLOCKING",

@@ -2,10 +2,11 @@
 
 One script as it goes to a backend is: the dialect's first line, prelude.lua, and the script itself, in which each line
 `-- part: name` stands for parts/name.lua. Comments and indentation are left out: EVAL inside MULTI carries all of it.
-Run as `assemble.py OUTPUT` it writes one line a script for C: SCRIPT(name, "text of the plain dialect").
-The other dialects are their first line and that same text.
+Run as `assemble.py OUTPUT DEPFILE` it writes a line a script for C: SCRIPT(name, SHA1 of the plain dialect, SHA1 of the
+Upstash dialect, first line of the Upstash dialect, text of the plain dialect); and, for the build, what it read.
 """
 
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -43,10 +44,18 @@ def c_string(text):
     return "\n".join(f'    "{line}\\n"' for line in escaped.splitlines())
 
 
-def main(output):
+def c_script(name):
+    """One SCRIPT(...) line."""
+    shas = (hashlib.sha1(assemble(name, dialect).encode()).hexdigest() for dialect in ("plain", "upstash"))
+    parts = [f'"{sha}"' for sha in shas] + [c_string(DIALECTS["upstash"]).strip()]
+    return f"SCRIPT({name}, {', '.join(parts)},\n{c_string(assemble(name))})\n"
+
+
+def main(output, depfile):
     """Write the include file of all scripts."""
-    Path(output).write_text("".join(f"SCRIPT({name},\n{c_string(assemble(name))})\n" for name in names()))
+    Path(output).write_text("".join(map(c_script, names())))
+    Path(depfile).write_text(f"{output}: {' '.join(map(str, sorted(FOLDER.rglob('*.lua'))))} {__file__}\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -197,6 +197,7 @@ static size_t dispatch_by_class(struct client *client, const struct call *call)
 {
     switch ((enum command_class)call->row->cls) {
     case COMMAND_SHARED:
+    case COMMAND_LIMIT:
         return dispatch_shared(client, call);
     case COMMAND_PIN:
         return dispatch_pin_class(client, call);

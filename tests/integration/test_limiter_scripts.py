@@ -1,5 +1,6 @@
 """What holds for every script of the limiter: its contract, its dialects, the deadline, and the file of them for C."""
 
+import hashlib
 import re
 import subprocess
 import time
@@ -155,10 +156,19 @@ def test_the_reply_is_the_same_in_resp3(lab, name):
 
 def test_c_gets_the_same_text(tmp_path):
     """The include file compiles, and what a C program prints of it is what is loaded here."""
-    assemble.main(tmp_path / "scripts.inc")
+    assemble.main(tmp_path / "scripts.inc", tmp_path / "scripts.d")
     (tmp_path / "print.c").write_text(
-        '#include <stdio.h>\n#define SCRIPT(name, text) printf("%s\\n%s%c", #name, text, 0);\n'
+        '#include <stdio.h>\n#define SCRIPT(name, sha, upstash_sha, upstash_line, text) '
+        'printf("%s %s %s %s%s%c", #name, sha, upstash_sha, upstash_line, text, 0);\n'
         'int main(void)\n{\n#include "scripts.inc"\n    return 0;\n}\n')
     subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "print", tmp_path / "print.c"], check=True)
     printed = subprocess.run([tmp_path / "print"], capture_output=True, check=True, text=True).stdout.split("\0")[:-1]
-    assert printed == [f"{name}\n{assemble.assemble(name)}" for name in assemble.names()]
+    texts = [(name, assemble.assemble(name), assemble.assemble(name, "upstash")) for name in assemble.names()]
+    assert printed == [f"{name} {sha1(plain)} {sha1(upstash)} {upstash}" for name, plain, upstash in texts]
+    read = (tmp_path / "scripts.d").read_text()
+    assert all(f"/{name}.lua" in read for name in (*assemble.names(), "prelude", "parts/tat"))
+
+
+def sha1(text):
+    """As SCRIPT LOAD answers it."""
+    return hashlib.sha1(text.encode()).hexdigest()

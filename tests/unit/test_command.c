@@ -19,9 +19,13 @@ struct word {
     unsigned value;
 };
 
-static const struct word classes[] = {{"SHARED", COMMAND_SHARED}, {"PIN", COMMAND_PIN},
-                                      {"LOCAL", COMMAND_LOCAL},   {"REWRITE", COMMAND_REWRITE},
-                                      {"REFUSE", COMMAND_REFUSE}, {NULL, 0}};
+static const struct word classes[] = {{"SHARED", COMMAND_SHARED},
+                                      {"PIN", COMMAND_PIN},
+                                      {"LOCAL", COMMAND_LOCAL},
+                                      {"REWRITE", COMMAND_REWRITE},
+                                      {"REFUSE", COMMAND_REFUSE},
+                                      {"LIMIT", COMMAND_LIMIT},
+                                      {NULL, 0}};
 static const struct word lanes[] = {{"none", COMMAND_ON_NONE}, {"shared", COMMAND_ON_SHARED},
                                     {"pin", COMMAND_ON_PIN},   {"control", COMMAND_ON_CONTROL},
                                     {"lane", COMMAND_ON_OWN},  {NULL, 0}};
