@@ -171,6 +171,7 @@ void loader_check(struct loader *loader)
     }
     check_certificates(loader);
     check_backends(loader);
+    check_limits(loader);
     check_ambiguities(loader);
     check_missing_sections(loader);
 }

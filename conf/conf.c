@@ -7,6 +7,7 @@
 #include "conf/loader.h"
 #include "conf/store.h"
 #include "conf/text.h"
+#include "conf/value.h"
 
 static const char usual_file[] = "/etc/respgate/respgate.ini";
 
@@ -135,8 +136,16 @@ int64_t conf_number(const struct conf *conf, const char *section, const char *na
     const struct cell *cell = cell_of(conf, section, name, key);
     enum option_type type = cell->option->type;
     assert(type != OPTION_TEXT && type != OPTION_NAMES && type != OPTION_ADDRESS && type != OPTION_VARIABLE &&
-           type != OPTION_URL);
+           type != OPTION_URL && type != OPTION_RATE);
     return cell_effective(cell_in_force(conf, cell))->number;
+}
+
+struct conf_rate conf_rate(const struct conf *conf, const char *section, const char *name, const char *key)
+{
+    const struct cell *cell = cell_of(conf, section, name, key);
+    assert(cell->option->type == OPTION_RATE);
+    struct rate rate = value_rate(cell_effective(cell)->text);
+    return (struct conf_rate){.count = rate.count, .period_ms = rate.period_ms};
 }
 
 size_t conf_names(const struct conf *conf, const char *section)

@@ -33,6 +33,11 @@ struct conf_sources {
 struct conf *conf_load(const struct conf_sources *sources, char **errors);
 void conf_free(struct conf *conf); /* zeroes secrets first */
 
+/* COUNT/DURATION; zeros: the value is empty. */
+struct conf_rate {
+    int64_t count, period_ms;
+};
+
 /*
  * Values. `name` is the NAME of a named section ([backend NAME]), NULL for plain ones ([listen]). Durations are in
  * milliseconds, sizes in bytes, booleans 0 or 1, enumerations the index of the word in the option's list (or the word
@@ -43,6 +48,7 @@ void conf_free(struct conf *conf); /* zeroes secrets first */
 const char *conf_string(const struct conf *conf, const char *section, const char *name,
                         const char *key); /* "" if unset */
 int64_t conf_number(const struct conf *conf, const char *section, const char *name, const char *key);
+struct conf_rate conf_rate(const struct conf *conf, const char *section, const char *name, const char *key);
 
 /* Whether any layer above the defaults gave a value; false for a key that has its value from [tls]. */
 bool conf_is_set(const struct conf *conf, const char *section, const char *name, const char *key);

@@ -55,6 +55,7 @@ void layer_sets(struct loader *loader, const char *const *sets, size_t n_sets);
 void layer_foreign(struct loader *loader, char *const *environ_); /* what url_env names, after the other layers */
 void loader_check(struct loader *loader);                         /* after all layers */
 void check_backends(struct loader *loader);                       /* the part of it that compares backends */
+void check_limits(struct loader *loader);                         /* the part of it that looks at rules */
 
 const char *env_value(char *const *environ_, const char *name); /* NULL when it is not set */
 /* Names of Redis-looking variables that are not read; the caller frees it. */

@@ -13,6 +13,7 @@ enum option_type {
     OPTION_NUMBER,   /* min..max */
     OPTION_SIZE,     /* bytes, min..max */
     OPTION_DURATION, /* milliseconds, min..max */
+    OPTION_RATE,     /* COUNT/DURATION, COUNT in min..max; may be empty; readable as text and by conf_rate() */
     OPTION_BOOL,
     OPTION_WORD,     /* one of `words` */
     OPTION_NAMES,    /* names separated by blanks, or one of `words` alone */

@@ -9,6 +9,9 @@
 #include "conf/text.h"
 #include "conf/url.h"
 
+enum { RATE_PERIOD_MAX_H = 366 * 24 };
+#define RATE_PERIOD_MAX_MS (RATE_PERIOD_MAX_H * INT64_C(3600000))
+
 struct unit {
     const char *name;
     int64_t factor;
@@ -17,6 +20,11 @@ struct unit {
 /* From small to large; the first has no name of its own where plain numbers are allowed. */
 static const struct unit size_units[] = {{"", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0}};
 static const struct unit duration_units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {NULL, 0}};
+
+static bool in_range(const struct option *option, int64_t number)
+{
+    return number >= option->min && number <= option->max;
+}
 
 static bool with_unit(const char *text, const struct unit *units, int64_t *number)
 {
@@ -44,6 +52,44 @@ static char *format_with_unit(int64_t number, const struct unit *units)
         fits = number % units->factor == 0 ? units : fits;
     }
     return number == 0 ? text_format("0") : text_format("%lld%s", (long long)(number / fits->factor), fits->name);
+}
+
+/* "100/60s" */
+static bool parse_rate(const struct option *option, const char *text, int64_t *count)
+{
+    static const struct option period = {.min = 1, .max = RATE_PERIOD_MAX_MS};
+    size_t len = strcspn(text, "/");
+    long long digits = 0;
+    int64_t period_ms;
+    if (!*text) {
+        return true;
+    }
+    if (!text_digits(text, len, 10, &digits) || text[0] == '0' || !text[len]) {
+        return false;
+    }
+    *count = digits;
+    return in_range(option, *count) && with_unit(text + len + 1, duration_units, &period_ms) &&
+           in_range(&period, period_ms);
+}
+
+struct rate value_rate(const char *text)
+{
+    struct rate rate = {0, 0};
+    const char *slash = strchr(text, '/');
+    if (slash) {
+        rate.count = strtoll(text, NULL, 10);
+        with_unit(slash + 1, duration_units, &rate.period_ms);
+    }
+    return rate;
+}
+
+static char *format_rate(const char *text)
+{
+    struct rate rate = value_rate(text);
+    char *period = format_with_unit(rate.period_ms, duration_units);
+    char *formatted = text_format("%lld/%s", (long long)rate.count, period);
+    free(period);
+    return formatted;
 }
 
 /* The place of `text` in a list like "error|warn|info"; -1 when it is not there. */
@@ -121,11 +167,6 @@ static bool parse_variable(const char *text, char why[VALUE_WHY_LEN])
     return good;
 }
 
-static bool in_range(const struct option *option, int64_t number)
-{
-    return number >= option->min && number <= option->max;
-}
-
 /* "a size from 1KiB to 512MiB (...)" */
 static void allowed_range(const struct option *option, const char *what, const struct unit *units, const char *hint,
                           char out[VALUE_WHY_LEN])
@@ -152,6 +193,10 @@ void value_allowed(const struct option *option, char out[VALUE_WHY_LEN])
         return;
     case OPTION_DURATION:
         allowed_range(option, "duration", duration_units, " (with ms s m h)", out);
+        return;
+    case OPTION_RATE:
+        snprintf(out, VALUE_WHY_LEN, "a rate as in 100/60s: a number from %lld to %lld, and a duration from 1ms to %dh",
+                 (long long)option->min, (long long)option->max, RATE_PERIOD_MAX_H);
         return;
     case OPTION_BOOL:
         snprintf(out, VALUE_WHY_LEN, "yes or no (or true false on off 1 0)");
@@ -194,6 +239,8 @@ static bool parse_typed(const struct option *option, const char *text, int64_t *
         return with_unit(text, size_units, number) && in_range(option, *number);
     case OPTION_DURATION:
         return with_unit(text, duration_units, number) && in_range(option, *number);
+    case OPTION_RATE:
+        return parse_rate(option, text, number);
     case OPTION_BOOL:
         return parse_bool(text, number);
     case OPTION_WORD:
@@ -272,6 +319,8 @@ char *value_format(const struct option *option, const char *text, int64_t number
         return format_with_unit(number, size_units);
     case OPTION_DURATION:
         return format_with_unit(number, duration_units);
+    case OPTION_RATE:
+        return *text ? format_rate(text) : text_format("%s", "");
     case OPTION_BOOL:
         return text_format("%s", number ? "yes" : "no");
     case OPTION_MODE:

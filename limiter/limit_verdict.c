@@ -109,7 +109,7 @@ static enum limit_outcome floats(const struct element pair[2], unsigned resp, st
 }
 
 enum limit_outcome limit_verdict(enum limit_shape shape, unsigned resp, const uint8_t *reply, size_t len,
-                               struct reply_writer *w)
+                                 struct reply_writer *w)
 {
     struct element pair[2];
 

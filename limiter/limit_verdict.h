@@ -33,4 +33,4 @@ static inline size_t limit_verdict_room(size_t len)
 
 /* Judges a reply of `len` bytes that came over a connection in this RESP version (2 or 3). */
 enum limit_outcome limit_verdict(enum limit_shape shape, unsigned resp, const uint8_t *reply, size_t len,
-                               struct reply_writer *w);
+                                 struct reply_writer *w);

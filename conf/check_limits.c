@@ -1,0 +1,167 @@
+/* Whether a rule says enough to decide by, nothing that its kind has no use for, and numbers that can be counted with.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/loader.h"
+#include "conf/text.h"
+#include "conf/value.h"
+
+/* Scripts count in doubles, which hold whole numbers below this. */
+#define EXACT_MAX (INT64_C(1) << 53)
+
+/* A section whose kind is a good one. */
+struct rule {
+    struct loader *loader;
+    const struct instance *instance;
+    const char *kind;
+};
+
+static const struct cell *cell_named(const struct instance *instance, const char *key)
+{
+    return instance_cell(instance, option_find(instance->section, key));
+}
+
+static int64_t number(const struct rule *rule, const char *key)
+{
+    return cell_effective(cell_named(rule->instance, key))->number;
+}
+
+static const char *text(const struct rule *rule, const char *key)
+{
+    return cell_effective(cell_named(rule->instance, key))->text;
+}
+
+static void need(const struct rule *rule, const char *key, const char *as_in)
+{
+    const struct cell *cell = cell_named(rule->instance, key);
+    const struct setting *setting = cell_effective(cell);
+    if (cell_bad(cell) || setting->number > 0) {
+        return;
+    }
+    const char *origin = cell_given(cell) ? setting->origin : rule->instance->origin;
+    loader_mistake(rule->loader, origin, "limit.%s.%s: is needed by kind %s, as in %s", rule->instance->name, key,
+                   rule->kind, as_in);
+}
+
+/* A limit that is written down but not in force is one its owner believes in. */
+static void no_use(const struct rule *rule, const char *key, const char *of)
+{
+    const struct cell *cell = cell_named(rule->instance, key);
+    if (cell_given(cell) && !cell_bad(cell)) {
+        loader_mistake(rule->loader, cell_effective(cell)->origin, "limit.%s.%s: is for %s, this one is %s",
+                       rule->instance->name, key, of, rule->kind);
+    }
+}
+
+static void check_semaphore(const struct rule *rule)
+{
+    need(rule, "max", "5");
+    need(rule, "lease", "600s");
+    no_use(rule, "rate", "the other kinds");
+    no_use(rule, "burst", "kind gcra");
+    if (strcmp(text(rule, "on_backend_down"), "local") == 0) {
+        loader_mistake(rule->loader, cell_effective(cell_named(rule->instance, "on_backend_down"))->origin,
+                       "limit.%s.on_backend_down: local cannot know who else holds a place of a semaphore, allowed are "
+                       "deny and allow",
+                       rule->instance->name);
+    }
+    if (strcmp(text(rule, "deny_cache"), "yes") == 0) {
+        loader_mistake(rule->loader, cell_effective(cell_named(rule->instance, "deny_cache"))->origin,
+                       "limit.%s.deny_cache: a place of a semaphore can become free at any time, allowed are auto and "
+                       "no, which are alike here",
+                       rule->instance->name);
+    }
+}
+
+static void check_counts(const struct rule *rule)
+{
+    const struct cell *cell = cell_named(rule->instance, "rate");
+    struct rate rate = value_rate(cell_effective(cell)->text);
+    const char *origin = cell_effective(cell)->origin, *name = rule->instance->name;
+    if (cell_bad(cell) || rate.count == 0) {
+        return;
+    }
+    if (strcmp(rule->kind, "slide") == 0 && rate.count + 1 > (EXACT_MAX - 1) / rate.period_ms) {
+        loader_mistake(rule->loader, origin, "limit.%s.rate: kind slide cannot count that many in so long a period",
+                       name);
+    }
+    if (strcmp(rule->kind, "gcra") != 0) {
+        return;
+    }
+    if (rate.period_ms * 1000000 < rate.count) {
+        loader_mistake(rule->loader, origin, "limit.%s.rate: is more than one call in a nanosecond", name);
+    }
+    int64_t burst = number(rule, "burst");
+    if ((__int128)burst * rate.period_ms * 1000 / rate.count > EXACT_MAX / 2) {
+        loader_mistake(rule->loader, cell_effective(cell_named(rule->instance, "burst"))->origin,
+                       "limit.%s.burst: takes more than 140 years to come back at this rate", name);
+    }
+}
+
+static void check_limit(struct loader *loader, const struct instance *instance)
+{
+    const struct cell *kind = cell_named(instance, "kind");
+    struct rule rule = {loader, instance, cell_effective(kind)->text};
+    if (cell_bad(kind) || !*rule.kind) {
+        return;
+    }
+    if (strcmp(rule.kind, "semaphore") == 0) {
+        check_semaphore(&rule);
+        return;
+    }
+    need(&rule, "rate", "100/60s");
+    no_use(&rule, "max", "kind semaphore");
+    no_use(&rule, "lease", "kind semaphore");
+    if (strcmp(rule.kind, "gcra") != 0) {
+        no_use(&rule, "burst", "kind gcra");
+    }
+    check_counts(&rule);
+}
+
+/* What its keys begin with; the caller frees it. */
+static char *prefix_of(const struct instance *instance)
+{
+    const char *prefix = cell_effective(cell_named(instance, "prefix"))->text;
+    return *prefix ? text_format("%s", prefix) : text_format("rl:%s:", instance->name);
+}
+
+/* Whether it is a rule whose prefix is known. */
+static bool is_good_limit(const struct instance *instance)
+{
+    return strcmp(instance->section->name, "limit") == 0 && !cell_bad(cell_named(instance, "prefix"));
+}
+
+/* Two rules on the same keys would read each other's state as their own. */
+static void check_prefix(struct loader *loader, size_t i)
+{
+    const struct instance *instance = &loader->conf->instances[i];
+    char *prefix = prefix_of(instance);
+    for (size_t j = 0; j < i; j++) {
+        const struct instance *other = &loader->conf->instances[j];
+        char *its_prefix = is_good_limit(other) ? prefix_of(other) : NULL;
+        bool same = its_prefix && strcmp(prefix, its_prefix) == 0;
+        free(its_prefix);
+        if (same) {
+            const struct setting *setting = cell_effective(cell_named(instance, "prefix"));
+            loader_mistake(loader, *setting->text ? setting->origin : instance->origin,
+                           "limit.%s.prefix: its keys begin with %s like those of limit.%s", instance->name, prefix,
+                           other->name);
+            break;
+        }
+    }
+    free(prefix);
+}
+
+void check_limits(struct loader *loader)
+{
+    for (size_t i = 0; i < loader->conf->n_instances; i++) {
+        const struct instance *instance = &loader->conf->instances[i];
+        if (strcmp(instance->section->name, "limit") == 0) {
+            check_limit(loader, instance);
+        }
+        if (is_good_limit(instance)) {
+            check_prefix(loader, i);
+        }
+    }
+}

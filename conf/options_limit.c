@@ -1,0 +1,73 @@
+/* Rows of the option table: the rules of limits. */
+#include "conf/options_rows.h"
+
+enum { COUNT_MAX = 1000000000, HOLDERS_MAX = 1000000 };
+
+static const struct option limit_options[] = {
+    {.key = "kind",
+     .type = OPTION_WORD,
+     .required = true,
+     .words = "gcra|window|slide|slide-log|semaphore",
+     .initial = "",
+     .example = "gcra",
+     .doc = "How it counts: a token bucket (gcra), a window that starts with its first call (window), a sliding window "
+            "by two counters (slide) or exactly (slide-log), or holders at one time (semaphore)."},
+    {.key = "rate",
+     .type = OPTION_RATE,
+     .min = 1,
+     .max = COUNT_MAX,
+     .initial = "",
+     .doc = "Calls admitted in each period; of a gcra, how fast they come back. Needed by every kind but semaphore."},
+    {.key = "burst",
+     .type = OPTION_NUMBER,
+     .max = COUNT_MAX,
+     .initial = "0",
+     .doc = "Kind gcra: the most calls admitted at once; 0: as many as rate names."},
+    {.key = "max",
+     .type = OPTION_NUMBER,
+     .max = HOLDERS_MAX,
+     .initial = "0",
+     .doc = "Kind semaphore: the most holders at one time; needed."},
+    {.key = "lease",
+     .type = OPTION_DURATION,
+     .max = 7 * 24 * HOUR,
+     .initial = "0",
+     .doc = "Kind semaphore: how long a holder that does not come back keeps its place; needed."},
+    {.key = "prefix",
+     .type = OPTION_TEXT,
+     .max = 128,
+     .initial = "",
+     .doc = "What the keys on the backend begin with; the subject of a call follows. Empty: rl:NAME: with the name of "
+            "the rule."},
+    {.key = "shadow",
+     .type = OPTION_BOOL,
+     .initial = "no",
+     .doc = "Count, but deny nothing: what would be denied is admitted with reason 6."},
+    {.key = "on_backend_down",
+     .type = OPTION_WORD,
+     .words = "deny|allow|local",
+     .initial = "deny",
+     .doc = "While no backend can decide: deny every call, allow every call, or count here (local, but no semaphore)."},
+    {.key = "local_share",
+     .type = OPTION_NUMBER,
+     .min = 1,
+     .max = 100,
+     .initial = "100",
+     .doc =
+         "Percent of the limit that is granted here while on_backend_down = local counts; 33 where three of us run."},
+    {.key = "deny_cache",
+     .type = OPTION_WORD,
+     .words = "auto|yes|no",
+     .initial = "auto",
+     .doc =
+         "Answer a repeated denial here as long as the backend must deny too: while changes by others are seen "
+         "(auto), always (yes: right only if nobody deletes or lowers these keys but through this process), or never."},
+};
+
+const struct section limit_section = {
+    .name = "limit",
+    .named = true,
+    .example = "api",
+    .doc = "A rule that clients call by its name: LIM.TRY NAME subject. One section for each.",
+    ROWS(limit_options),
+};
