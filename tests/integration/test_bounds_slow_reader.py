@@ -72,16 +72,22 @@ def test_others_do_not_notice_who_does_not_read(gate, redis_server, figure, slow
 @pytest.mark.parametrize("slowly", [True, False], ids=["slow", "stopped"])
 def test_requests_behind_the_reply_wait_for_a_second_at_most(gate, redis_server, figure, slowly):
     """Requests that share the connection with the large reply, and are behind it, get on: its reader is closed."""
-    with FastClients(gate, redis_server, requests=20_000) as fast, gate.connect(30) as client:
+    with FastClients(gate, redis_server, requests=20_000) as fast, gate.connect(30) as client, gate.connect() as behind:
         base = forget_peak(gate.pid)
-        fast.begin()
+        redis_server.pause()
         client.command("GET", "large")
+        wait_taken(client.socket)
+        behind.command("ECHO", "behind")
+        wait_taken(behind.socket)
+        fast.begin()
+        redis_server.resume()
         reader = BulkReader(client)
         if slowly:
             with pytest.raises((AssertionError, ConnectionError)):
                 while reader.left:
                     reader.read(SLOWLY)
                     time.sleep(0.005)  # the pace of the slow reader, not a wait for anything
+        assert behind.read_value() == b"behind"
         waited = max_ms([fast.end()])
         gate.wait_for_log("does not read its replies")
         extra = peak(gate.pid) - base
