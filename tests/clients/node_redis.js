@@ -267,7 +267,7 @@ const restart = {
     const heard = [];
     await subscriber.subscribe('node:restart', (text) => heard.push(text));
     const popped = blocked.brPop('node:restart:list', 0).catch((error) => error);
-    await isListed(client, 'cmd=brpop ');
+    await until(async () => /blocked_clients:[1-9]/.test(await client.info('clients')), 'the backend to hold the pop');
 
     await askParent('restart');
 
