@@ -51,4 +51,4 @@ local function virtual(run)
     end
 end
 
-local redis = {call = virtual(real.call), pcall = virtual(real.pcall)}
+local redis = {call = virtual(real.call), pcall = virtual(real.pcall), setresp = real.setresp}
