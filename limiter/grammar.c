@@ -96,7 +96,7 @@ void grammar_key(struct grammar *g, const struct limit_slice *key, unsigned kind
 
 static struct limit_argument *new_argument(struct grammar *g)
 {
-    assert(g->call->argument_count < LIMIT_ARGS_MAX);
+    assert(g->call->argument_count < LIMIT_ARGUMENTS_MAX);
     return &g->call->arguments[g->call->argument_count++];
 }
 
@@ -123,7 +123,7 @@ void grammar_put_number(struct grammar *g, int64_t n)
 }
 
 /* All but the arrays, which are written before they are read. */
-static void start(struct limit_call *call)
+void grammar_start(struct limit_call *call)
 {
     call->shape = LIMIT_AS_IT_IS;
     call->repeatable = false;
@@ -150,7 +150,7 @@ bool limit_call_parse(struct limit_call *call, const struct command *row, const 
 {
     struct grammar g = {.call = call, .row = row, .settings = settings, .args = args, .argc = argc, .at = 1};
 
-    start(call);
+    grammar_start(call);
     if (row->id != CMD_CL_THROTTLE && (!command_arity_ok(row, argc) || argc > LIMIT_ARGS_MAX))
         return grammar_wrong_number(&g);
     if (too_large(&g))

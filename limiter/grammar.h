@@ -15,6 +15,9 @@ struct grammar {
     uint32_t argc, at; /* `at` is the next argument to be read */
 };
 
+/* An empty call. */
+void grammar_start(struct limit_call *call);
+
 /* Error texts. */
 extern const char limit_text_syntax[];
 extern const char limit_text_range[]; /* ERR value is out of range */

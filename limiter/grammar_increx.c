@@ -111,7 +111,7 @@ static bool a_float(struct grammar *g, const struct limit_slice *arg, const char
 
 static void put_float(struct grammar *g, unsigned which, long double n)
 {
-    char *text = g->call->floats[which];
+    char *text = g->call->texts[which];
 
     grammar_put_bytes(g, &(struct limit_slice){(const uint8_t *)text, number_print_float(text, n)});
 }

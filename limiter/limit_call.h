@@ -21,6 +21,7 @@ enum {
     LIMIT_MULTI_MAX = 64,    /* most limits of one LIM.MULTI */
     LIMIT_TOKENS_MAX = 1000, /* most tokens, holders, weight and slots: a script passes so many values at once */
     LIMIT_KEYS_MAX = 2 * LIMIT_ARGS_MAX,
+    LIMIT_ARGUMENTS_MAX = 2 * LIMIT_TOKENS_MAX + 32, /* most arguments of a script: so many members with scores */
     LIMIT_ERROR_MAX = 256,
 };
 
@@ -77,9 +78,9 @@ struct limit_call {
     uint32_t key_count, argument_count;
     struct limit_slice id; /* IDEM */
     char error[LIMIT_ERROR_MAX];
-    char floats[3][NUMBER_FLOAT_MAX];
+    char texts[3][NUMBER_FLOAT_MAX]; /* arguments that are made here */
     struct limit_key keys[LIMIT_KEYS_MAX];
-    struct limit_argument arguments[LIMIT_ARGS_MAX];
+    struct limit_argument arguments[LIMIT_ARGUMENTS_MAX];
 };
 
 /*

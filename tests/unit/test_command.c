@@ -283,7 +283,8 @@ static void test_ids(void **state)
         {"HIMPORT", "DISCARDALL", CMD_HIMPORT_ANY},
         {"ACL", "DELUSER", CMD_ACL_DELUSER},
         {"ACL", "WHOAMI", CMD_OTHER},
-        {"GET", NULL, CMD_OTHER},
+        {"GET", NULL, CMD_GET},
+        {"GETEX", NULL, CMD_OTHER},
     };
     bool seen[CMD_UNKNOWN + 1] = {false};
     (void)state;

@@ -1,0 +1,72 @@
+#include "limiter/repair.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "limiter/pattern.h"
+
+struct repair_table {
+    size_t n;
+    unsigned kinds; /* of any rule */
+    struct repair_rule rules[];
+};
+
+struct repair_table *repair_table_new(const struct repair_rule *rules, size_t n)
+{
+    struct repair_table *table = calloc(1, sizeof *table + n * sizeof *table->rules);
+
+    for (size_t i = 0; table && i < n; i++) {
+        struct repair_rule *rule = &table->rules[i];
+
+        *rule = rules[i];
+        rule->name = strdup(rules[i].name);
+        rule->pattern = strdup(rules[i].pattern);
+        table->n = i + 1;
+        if (!rule->name || !rule->pattern) {
+            repair_table_free(table);
+            return NULL;
+        }
+        rule->index = (unsigned)i;
+        rule->pattern_len = strlen(rule->pattern);
+        rule->literal_len = pattern_literal(rule->pattern, rule->pattern_len);
+        table->kinds |= rule->kind;
+    }
+    return table;
+}
+
+void repair_table_free(struct repair_table *table)
+{
+    for (size_t i = 0; table && i < table->n; i++) {
+        free((char *)table->rules[i].name);
+        free((char *)table->rules[i].pattern);
+    }
+    free(table);
+}
+
+size_t repair_table_count(const struct repair_table *table)
+{
+    return table->n;
+}
+
+const struct repair_rule *repair_table_at(const struct repair_table *table, size_t i)
+{
+    assert(i < table->n);
+    return &table->rules[i];
+}
+
+const struct repair_rule *repair_table_find(const struct repair_table *table, unsigned kinds, const uint8_t *key,
+                                            size_t len)
+{
+    if (!(table->kinds & kinds))
+        return NULL;
+    for (size_t i = 0; i < table->n; i++) {
+        const struct repair_rule *rule = &table->rules[i];
+
+        if (rule->kind & kinds && len >= rule->literal_len && memcmp(key, rule->pattern, rule->literal_len) == 0 &&
+            pattern_matches(rule->pattern + rule->literal_len, rule->pattern_len - rule->literal_len,
+                            key + rule->literal_len, len - rule->literal_len))
+            return rule;
+    }
+    return NULL;
+}

@@ -1,0 +1,198 @@
+#include "limiter/repair_call.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "limiter/grammar.h"
+#include "limiter/hash.h"
+#include "protocol/command.h"
+#include "protocol/reply.h"
+
+enum { CHECKED = COMPANION_NONE | COMPANION_HELD };
+
+uint64_t repair_owner(uint64_t seed, uint64_t id)
+{
+    return hash_key((const uint8_t *)&id, sizeof id, seed);
+}
+
+static void put_text(struct grammar *g, unsigned which)
+{
+    grammar_put(g, g->call->texts[which]);
+}
+
+/* The command with its arguments, the key left out. */
+static void put_command(struct grammar *g)
+{
+    grammar_put_bytes(g, &g->args[0]);
+    for (uint32_t i = 2; i < g->argc; i++)
+        grammar_put_bytes(g, &g->args[i]);
+}
+
+static void check(struct grammar *g, const struct repair_terms *terms)
+{
+    struct limit_call *call = g->call;
+
+    call->script = SCRIPT_repair_check;
+    call->repeatable = true; /* a reservation of the same name is the same one */
+    grammar_key(g, &g->args[1], CHECKED);
+    grammar_put_number(g, terms->max);
+    grammar_put_number(g, terms->hold_us);
+    snprintf(call->texts[0], sizeof call->texts[0], "%016" PRIx64 ":%" PRIx64, terms->owner, terms->number);
+    put_text(g, 0);
+    grammar_put_number(g, terms->refused);
+}
+
+/* What tells n, and what tells whether a member is there. */
+static const char *counts(enum repair_kind kind)
+{
+    return kind == REPAIR_ZSET ? "ZCARD" : kind == REPAIR_SET ? "SCARD" : kind == REPAIR_LIST ? "LLEN" : "GET";
+}
+
+static const char *knows(enum repair_kind kind)
+{
+    return kind == REPAIR_ZSET ? "ZSCORE" : kind == REPAIR_SET ? "SISMEMBER" : "";
+}
+
+/* What an act without a place is answered that is not recorded. */
+static const char *rejected(const struct repair_command *command)
+{
+    if (command->adds_score)
+        return "null";
+    if (command->id == CMD_ZINCRBY)
+        return "text";
+    return command->rule->kind == REPAIR_COUNTER ? "above" : "zero";
+}
+
+static const char *late(const struct repair_command *command)
+{
+    switch (command->rule->late) {
+    case REPAIR_LATE_REJECT:
+        return rejected(command);
+    case REPAIR_LATE_ERROR:
+        return "error";
+    default:
+        return "record";
+    }
+}
+
+static void act(struct grammar *g, const struct repair_command *command, const struct repair_terms *terms)
+{
+    enum { COMMAND_AT = 12 }; /* the position of the command in ARGV; its key is left out */
+    struct limit_call *call = g->call;
+    const struct repair_rule *rule = command->rule;
+
+    call->script = SCRIPT_repair_act;
+    grammar_key(g, &g->args[1], CHECKED);
+    grammar_put_number(g, rule->max);
+    snprintf(call->texts[0], sizeof call->texts[0], "%016" PRIx64, terms->owner);
+    if (terms->free_only)
+        call->texts[0][0] = '\0';
+    put_text(g, 0);
+    grammar_put(g, late(command));
+    grammar_put(g, rule->name);
+    grammar_put_number(g, rule->ttl_ms);
+    grammar_put_number(g, terms->resp);
+    grammar_put(g, counts(rule->kind));
+    grammar_put(g, knows(rule->kind));
+    grammar_put_number(g, command->first ? COMMAND_AT - 1 + (int64_t)command->first : command->places);
+    grammar_put_number(g, command->stride);
+}
+
+static void count(struct grammar *g, const struct repair_command *command)
+{
+    const struct repair_rule *rule = command->rule;
+
+    g->call->script = SCRIPT_repair_incr;
+    grammar_key(g, &g->args[1], COMPANION_NONE);
+    grammar_put_number(g, rule->ttl_ms);
+    if (rule->max > 0 && command->places > 0)
+        grammar_put_number(g, rule->max);
+    else
+        grammar_put(g, "");
+    grammar_put_number(g, command->places);
+}
+
+void repair_call(struct limit_call *call, const struct repair_command *command, const struct repair_terms *terms)
+{
+    struct grammar g = {.call = call, .args = command->args, .argc = command->argc};
+
+    assert(!repair_too_many(command) && command->step <= REPAIR_COUNT);
+    grammar_start(call);
+    if (command->step == REPAIR_CHECK)
+        check(&g, terms);
+    else if (command->step == REPAIR_ACT)
+        act(&g, command, terms);
+    else
+        count(&g, command);
+    put_command(&g);
+}
+
+void repair_call_show(struct limit_call *call, const struct limit_slice *key, bool show)
+{
+    struct grammar g = {.call = call};
+
+    grammar_start(call);
+    call->script = SCRIPT_repair_show;
+    call->repeatable = true;
+    grammar_key(&g, key, CHECKED);
+    grammar_put(&g, show ? "show" : "hide");
+}
+
+static void put_count(struct reply_writer *w, int64_t n)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof digits, "%" PRId64, n);
+
+    reply_bulk(w, digits, (size_t)len);
+}
+
+static void check_down(struct reply_writer *w, const struct repair_command *command, int64_t n, unsigned resp)
+{
+    if (command->id != CMD_GET)
+        reply_integer(w, n);
+    else if (n > 0)
+        put_count(w, n);
+    else
+        reply_null(w, resp);
+}
+
+/* A score that was added: the increment, in the connection's way. */
+static void score_down(struct reply_writer *w, const struct limit_slice *score, bool allow, unsigned resp)
+{
+    char text[NUMBER_FLOAT_MAX];
+    long double by = 0;
+
+    if (!allow || !number_read_float(score->bytes, score->len, &by))
+        by = 0;
+    size_t len = number_print_float(text, by);
+
+    if (resp < 3) {
+        reply_bulk(w, text, len);
+        return;
+    }
+    reply_raw(w, ",", 1);
+    reply_raw(w, text, len);
+    reply_raw(w, "\r\n", 2);
+}
+
+void repair_down(struct reply_writer *w, const struct repair_command *command, bool allow, int64_t deny_count,
+                 unsigned resp)
+{
+    const struct repair_rule *rule = command->rule;
+    bool counter = rule->kind == REPAIR_COUNTER || rule->kind == REPAIR_INCR;
+
+    if (command->step == REPAIR_CHECK)
+        check_down(w, command, allow ? 0 : deny_count, resp);
+    else if (counter && (command->places == 0 || (!allow && rule->max == 0)))
+        reply_error(w, reply_text_rgunavail);
+    else if (counter)
+        reply_integer(w, allow ? command->places : rule->max + 1);
+    else if (command->adds_score && !allow)
+        reply_null(w, resp);
+    else if (command->adds_score || command->id == CMD_ZINCRBY)
+        score_down(w, &command->args[command->first - 1], allow, resp);
+    else
+        reply_integer(w, allow ? command->places : 0);
+}

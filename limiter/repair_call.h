@@ -1,0 +1,44 @@
+/*
+ * Repaired commands on their way: the script's call that a check, an act or a count becomes, and what each is answered
+ * while no backend can decide. The call points into the command, as in limit_call.h. Pure; any thread.
+ * Contracts: limiter/scripts/repair_*.lua.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "limiter/repair_command.h"
+
+struct reply_writer;
+
+/* What the rule, the connection and what was learnt (repair_learn.h) say about this one. */
+struct repair_terms {
+    int64_t max;     /* a check's: at most the rule's */
+    int64_t refused; /* the least count that a check is told which got no place */
+    int64_t hold_us; /* how long a check reserves; 0: it only looks */
+    uint64_t owner;  /* of the connection: repair_owner() */
+    uint64_t number; /* of the check: no two of an owner's are alike */
+    bool free_only;  /* an act takes no reservation, but free room; for a connection that WATCHes the key */
+    unsigned resp;   /* the connection's RESP version */
+};
+
+/* Distinct among all that use one backend: `seed` is a process's random number, `id` one of its connections. */
+uint64_t repair_owner(uint64_t seed, uint64_t id);
+
+/* The call of a CHECK, ACT or COUNT that is not repair_too_many(). */
+void repair_call(struct limit_call *call, const struct repair_command *command, const struct repair_terms *terms);
+
+/*
+ * Shows a key's reservations to a client's own script, or hides them again. Both are sent within one MULTI, the script
+ * between them.
+ */
+void repair_call_show(struct limit_call *call, const struct limit_slice *key, bool show);
+
+/*
+ * A reply of the command's own type as if all places were taken, or as if all were free: an application that takes an
+ * error for leave to go on is denied, too; an error where no reply could say so: a counter that falls, or has no cap.
+ * `deny_count`: what a denied check is told.
+ */
+void repair_down(struct reply_writer *w, const struct repair_command *command, bool allow, int64_t deny_count,
+                 unsigned resp);
