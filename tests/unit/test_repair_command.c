@@ -146,6 +146,7 @@ static void test_what_passes(void **state)
         "ZCOUNT z:1 -inf +INF",
         "ZADD z:1 XX 1 t",
         "ZADD z:1 CH xx 1 t",
+        "ZADD z:1 XX INCR 1 t",
         "ZADD z:1 1",
         "ZADD z:1 1 t 2",
         "ZADD z:1 NX CH",
