@@ -48,6 +48,7 @@ enum limit_shape {
     LIMIT_AS_IT_IS,
     LIMIT_INCREX_INTEGERS,
     LIMIT_INCREX_FLOATS,
+    LIMIT_TOLD, /* the third of three; the first two are for the caller: limit_told() */
 };
 
 /* KEYS: those names of a client's key whose bits (enum companion_kind) are set. */

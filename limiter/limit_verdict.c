@@ -54,11 +54,36 @@ static bool read_pair(const uint8_t *reply, size_t len, struct element pair[2])
            read_element(&at, end, &pair[0]) && read_element(&at, end, &pair[1]) && at == end;
 }
 
+size_t limit_told(const uint8_t *reply, size_t len, int64_t told[2])
+{
+    const uint8_t *at = reply, *end = reply + len;
+    struct element element;
+
+    if (!reply_starts_with(reply, len, "*3\r\n") || !read_line(&at, end, &element))
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        if (!read_line(&at, end, &element) || element.type != ':' || !number_read(element.text, element.len, &told[i]))
+            return 0;
+    }
+    return at < end ? (size_t)(at - reply) : 0;
+}
+
 static void put_line(struct reply_writer *w, char type, const void *text, size_t len)
 {
     reply_raw(w, &type, 1);
     reply_raw(w, text, len);
     reply_raw(w, "\r\n", 2);
+}
+
+static enum limit_outcome third(const uint8_t *reply, size_t len, struct reply_writer *w)
+{
+    int64_t told[2];
+    size_t from = limit_told(reply, len, told);
+
+    if (from == 0)
+        return LIMIT_PASS;
+    reply_raw(w, reply + from, len - from);
+    return LIMIT_CHANGED;
 }
 
 static enum limit_outcome integers(const struct element pair[2], struct reply_writer *w)
@@ -119,6 +144,8 @@ enum limit_outcome limit_verdict(enum limit_shape shape, unsigned resp, const ui
     }
     if (reply_starts_with(reply, len, "-NOSCRIPT "))
         return LIMIT_NOT_LOADED;
+    if (shape == LIMIT_TOLD)
+        return third(reply, len, w);
     if (shape == LIMIT_AS_IT_IS || !read_pair(reply, len, pair))
         return LIMIT_PASS;
     return shape == LIMIT_INCREX_FLOATS ? floats(pair, resp, w) : integers(pair, w);

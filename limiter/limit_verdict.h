@@ -25,6 +25,9 @@ static inline bool limit_verdict_needs_all(enum limit_shape shape)
     return shape != LIMIT_AS_IT_IS;
 }
 
+/* The first two of a LIMIT_TOLD reply, and where the third begins; 0: it is an error, or none of that shape. */
+size_t limit_told(const uint8_t *reply, size_t len, int64_t told[2]);
+
 /* How much room the writer needs for a reply of this length. */
 static inline size_t limit_verdict_room(size_t len)
 {

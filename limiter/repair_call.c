@@ -79,11 +79,12 @@ static const char *late(const struct repair_command *command)
 
 static void act(struct grammar *g, const struct repair_command *command, const struct repair_terms *terms)
 {
-    enum { COMMAND_AT = 12 }; /* the position of the command in ARGV; its key is left out */
+    enum { COMMAND_AT = 13 }; /* the position of the command in ARGV; its key is left out */
     struct limit_call *call = g->call;
     const struct repair_rule *rule = command->rule;
 
     call->script = SCRIPT_repair_act;
+    call->shape = terms->plain ? LIMIT_AS_IT_IS : LIMIT_TOLD;
     grammar_key(g, &g->args[1], CHECKED);
     grammar_put_number(g, rule->max);
     snprintf(call->texts[0], sizeof call->texts[0], "%016" PRIx64, terms->owner);
@@ -98,6 +99,7 @@ static void act(struct grammar *g, const struct repair_command *command, const s
     grammar_put(g, knows(rule->kind));
     grammar_put_number(g, command->first ? COMMAND_AT - 1 + (int64_t)command->first : command->places);
     grammar_put_number(g, command->stride);
+    grammar_put(g, terms->plain ? "plain" : "tell");
 }
 
 static void count(struct grammar *g, const struct repair_command *command)
@@ -138,6 +140,22 @@ void repair_call_show(struct limit_call *call, const struct limit_slice *key, bo
     call->repeatable = true;
     grammar_key(&g, key, CHECKED);
     grammar_put(&g, show ? "show" : "hide");
+}
+
+bool repair_reply_number(const uint8_t *reply, size_t len, int64_t *n)
+{
+    const uint8_t *end = reply + len, *cr = memchr(reply, '\r', len);
+
+    *n = 0;
+    if (reply_starts_with(reply, len, "$-1\r") || reply_starts_with(reply, len, "_\r"))
+        return true;
+    if (cr && reply[0] == '$') {
+        reply = cr + 1;
+        cr = memchr(reply, '\r', (size_t)(end - reply));
+    } else if (!cr || reply[0] != ':') {
+        return false;
+    }
+    return cr && cr > reply && number_read(reply + 1, (size_t)(cr - reply - 1), n);
 }
 
 static void put_count(struct reply_writer *w, int64_t n)

@@ -20,6 +20,7 @@ struct repair_terms {
     uint64_t owner;  /* of the connection: repair_owner() */
     uint64_t number; /* of the check: no two of an owner's are alike */
     bool free_only;  /* an act takes no reservation, but free room; for a connection that WATCHes the key */
+    bool plain;      /* an act's reply is the client's as it comes: within a transaction */
     unsigned resp;   /* the connection's RESP version */
 };
 
@@ -34,6 +35,9 @@ void repair_call(struct limit_call *call, const struct repair_command *command, 
  * between them.
  */
 void repair_call_show(struct limit_call *call, const struct limit_slice *key, bool show);
+
+/* The number that a check, act or count was told; a missing counter is 0. False: an error, or something else. */
+bool repair_reply_number(const uint8_t *reply, size_t len, int64_t *n);
 
 /*
  * A reply of the command's own type as if all places were taken, or as if all were free: an application that takes an

@@ -12,20 +12,38 @@
 --   ARGV[9]      ZSCORE | SISMEMBER: members that K has already need no place, nor does one that is named twice;
 --                else empty: ARGV[10] is how many places
 --   ARGV[10]     the position of the first member in ARGV      ARGV[11]  how far apart they are
---   ARGV[12...]  the command with its arguments, the key left out
---   reply        the command's own; all of its members are added or none
+--   ARGV[12]     tell | plain
+--   ARGV[13...]  the command with its arguments, the key left out
+--   reply        the command's own; all of its members are added or none. tell: [how many places it needed, how many
+--                reservations it took, that reply], which the caller takes apart; an error is an error
 --   errors       the command's own; -LIMITED <rule> max=<max> live=<n + p>
-local key, held, max, late, name = KEYS[1], KEYS[2], ARGV[2] + 0, ARGV[4], ARGV[12]
+local key, held, max, late, name = KEYS[1], KEYS[2], ARGV[2] + 0, ARGV[4], ARGV[13]
 local rejected = {zero = 0, text = '0', null = false, above = max + 1}
 
 -- part: held
 -- part: mortal
 
+-- Null is false to a script in RESP2, but in RESP3 it is nil, which would end an array, and false is a boolean.
 local function run()
     if ARGV[7] == '3' then
         redis.setresp(3)
     end
-    return try(name, key, unpack(ARGV, 13))
+    local reply = try(name, key, unpack(ARGV, 14))
+    if ARGV[7] == '3' then
+        redis.setresp(2)
+    end
+    return reply or false
+end
+
+local function is_error(reply)
+    return type(reply) == 'table' and reply.err
+end
+
+local function told(want, taken, reply)
+    if ARGV[12] ~= 'tell' or is_error(reply) then
+        return reply
+    end
+    return {want, taken, reply}
 end
 
 local function missing_members()
@@ -45,7 +63,7 @@ end
 local stored = try(ARGV[8], key)
 local count = stored and tonumber(stored) or not stored and 0
 if not count or (count == 0 and (name == 'RPUSHX' or name == 'LPUSHX')) then
-    return run()
+    return told(0, 0, run())
 end
 
 local want = ARGV[9] == '' and ARGV[10] + 0 or missing_members()
@@ -56,14 +74,14 @@ if #taken < want and live - #taken + want > max and late ~= 'record' then
     if late == 'error' then
         return {err = string.format('LIMITED %s max=%d live=%d', ARGV[5], max, live)}
     end
-    return rejected[late]
+    return told(want, 0, rejected[late])
 end
 local reply = run()
-if type(reply) == 'table' and reply.err then
+if is_error(reply) then
     return reply
 end
 if taken[1] then
     call('ZREM', held, unpack(taken))
 end
 mortal(key, ARGV[6])
-return reply
+return told(want, #taken, reply)

@@ -110,7 +110,7 @@ static void check_command(const uint8_t *data, size_t size)
 /* A changed reply is one reply, and one of a proper form. */
 static void check_reply(const uint8_t *data, size_t size)
 {
-    enum limit_shape shape = (enum limit_shape)(data[1] % 3);
+    enum limit_shape shape = (enum limit_shape)(data[1] % 4);
     size_t room = limit_verdict_room(size - 3);
     struct reply_writer w = {.bytes = malloc(room), .cap = room};
     struct reply_scan scan = {0};

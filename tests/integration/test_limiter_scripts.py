@@ -21,7 +21,7 @@ CALLS = {
     "lim_slide": (["k", "id"], ("take", 5, 10**5, 1, 10**5)),
     "lim_slide_log": (["k", "id"], ("take", 5, 10**8, 1, 10**5)),
     "lim_window": (["k", "id"], ("take", 5, 10**8, "first", 1, 10**5)),
-    "repair_act": (["k", "p"], (2, "o", "record", "rule", 10**5, 2, "ZCARD", "ZSCORE", 14, 2, "ZADD", 1, "t")),
+    "repair_act": (["k", "p"], (2, "o", "record", "rule", 10**5, 2, "ZCARD", "ZSCORE", 14, 2, "plain", "ZADD", 1, "t")),
     "repair_check": (["k", "p"], (2, 10**6, "o:1", 2, "ZCARD")),
     "repair_incr": (["k"], (10**5, 5, 1, "INCR")),
     "repair_show": (["k", "p"], ("show",)),
@@ -38,7 +38,7 @@ CALLS = {
 WRITES = ["cl_throttle", "increx", "lim_gcra", "lim_multi", "lim_slide", "lim_slide_log", "lim_window", "repair_act",
           "repair_incr", "sem_acquire", "sem_acquire_fifo"]
 NEWER_THAN_REDIS_5 = r"PXAT|EXAT|KEEPTTL|GETEX|GETDEL|ZMSCORE|PEXPIRETIME|ZRANGESTORE|setresp|LPOS|COPY|'(NX|GT|LT)'"
-ONLY_IN_RESP3 = re.compile(r"^if ARGV\[\d+\] == '3' then\nredis\.setresp\(3\)\nend\n", re.MULTILINE)
+ONLY_IN_RESP3 = re.compile(r"^if ARGV\[\d+\] == '3' then\nredis\.setresp\([23]\)\nend\n", re.MULTILINE)
 
 
 @pytest.fixture

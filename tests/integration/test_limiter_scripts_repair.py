@@ -253,6 +253,29 @@ def test_scores_are_doubles_in_resp3(lab):
     assert isinstance(rule.act("a", "ZINCRBY", 1, "m"), float)
 
 
+def test_an_act_tells_what_it_needed_and_took(lab):
+    for resp in (2, 3):
+        lab.forget()
+        lab.call("HELLO", resp)
+        rule = Repair(lab, limit=2, late="record")
+        rule.resp, rule.tell = resp, "tell"
+        for _ in range(2):
+            rule.check("a")
+        assert rule.act("a", "ZADD", 1, "x", 2, "x") == [1, 1, 1]
+        assert rule.act("a", "ZADD", 1, "y", 1, "z") == [2, 1, 2]
+        assert rule.act("a", "ZADD", 9, "x") == [0, 0, 0] and rule.act("a", "ZADD", 1, "u") == [1, 0, 1]
+        score = rule.act("a", "ZADD", "INCR", 1, "x")
+        assert score == [0, 0, 10.0 if resp == 3 else b"10"] and type(score[2]) is (float if resp == 3 else bytes)
+        rule.late = "reject"
+        assert rule.act("a", "ZADD", 1, "v") == [1, 0, 0] and rule.act("a", "ZADD", "INCR", 1, "v") == [1, 0, None]
+        assert rule.act("a", "ZADD", "NX", "INCR", 1, "x") == [0, 0, None]
+        rule.late = "error"
+        assert is_error(rule.act("a", "ZADD", 1, "v"), "LIMITED ")
+        lab.call("DEL", "k", "k:p")
+        assert is_error(rule.act("a", "ZADD", "x", "v"), "ERR value is not a valid float")
+        assert rule.act("a", "LPUSHX", "x") == [0, 0, 0]
+
+
 def test_what_an_act_leaves_without_an_end_gets_one(redis_server):
     with Lab(redis_server, virtual=False) as lab:
         rule = Repair(lab, limit=5, ttl_ms=50000)

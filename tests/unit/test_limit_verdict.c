@@ -53,7 +53,7 @@ static void test_what_passes(void **state)
 static void test_errors_that_prove_that_nothing_ran(void **state)
 {
     (void)state;
-    for (int shape = LIMIT_AS_IT_IS; shape <= LIMIT_INCREX_FLOATS; shape++) {
+    for (int shape = LIMIT_AS_IT_IS; shape <= LIMIT_TOLD; shape++) {
         turns((enum limit_shape)shape, 2, "-EXPIRED the call came after its deadline and did nothing\r\n",
               LIMIT_TOO_LATE, "-RGUNAVAIL the limiter call came too late and did nothing, safe to retry\r\n");
         turns((enum limit_shape)shape, 3, "-NOSCRIPT No matching script. Please use EVAL.\r\n", LIMIT_NOT_LOADED, "");
@@ -76,6 +76,19 @@ static void test_floats(void **state)
     turns(LIMIT_INCREX_FLOATS, 3, "*2\r\n$4\r\n1.75\r\n$5\r\n-0.25\r\n", LIMIT_CHANGED, "*2\r\n,1.75\r\n,-0.25\r\n");
     turns(LIMIT_INCREX_FLOATS, 3, "*2\r\n$4\r\n0x10\r\n$1\r\n0\r\n", LIMIT_CHANGED, "*2\r\n,16\r\n,0\r\n");
     passes(LIMIT_INCREX_FLOATS, 3, "-ERR value is not a valid float\r\n");
+}
+
+static void test_what_the_caller_is_told(void **state)
+{
+    int64_t told[2];
+    (void)state;
+
+    turns(LIMIT_TOLD, 2, "*3\r\n:1\r\n:0\r\n:7\r\n", LIMIT_CHANGED, ":7\r\n");
+    turns(LIMIT_TOLD, 2, "*3\r\n:1\r\n:0\r\n$-1\r\n", LIMIT_CHANGED, "$-1\r\n");
+    turns(LIMIT_TOLD, 3, "*3\r\n:1\r\n:0\r\n,1.5\r\n", LIMIT_CHANGED, ",1.5\r\n");
+    passes(LIMIT_TOLD, 2, "-LIMITED runs max=5 live=5\r\n");
+    assert_int_equal(limit_told((const uint8_t *)"*3\r\n:12\r\n:3\r\n:7\r\n", 17, told), 13);
+    assert_true(told[0] == 12 && told[1] == 3);
 }
 
 /* Not what the script says: passed on, and never read beyond its end. */
@@ -102,6 +115,12 @@ static void test_other_replies(void **state)
         passes(LIMIT_INCREX_INTEGERS, 2, replies[i]);
         passes(LIMIT_INCREX_FLOATS, 3, replies[i]);
     }
+    for (size_t i = 1; i < sizeof replies / sizeof replies[0]; i++)
+        passes(LIMIT_TOLD, 2, replies[i]);
+    passes(LIMIT_TOLD, 2, "*3\r\n:1\r\n");
+    passes(LIMIT_TOLD, 2, "*3\r\n:1\r\n:1\r\n");
+    passes(LIMIT_TOLD, 2, "*3\r\n:1\r\n$1\r\n1\r\n:1\r\n");
+    passes(LIMIT_TOLD, 2, "*3\r\n:1\r\n:x\r\n:1\r\n");
 }
 
 int main(void)
@@ -111,6 +130,7 @@ int main(void)
         cmocka_unit_test(test_errors_that_prove_that_nothing_ran),
         cmocka_unit_test(test_integers_beyond_doubles),
         cmocka_unit_test(test_floats),
+        cmocka_unit_test(test_what_the_caller_is_told),
         cmocka_unit_test(test_other_replies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

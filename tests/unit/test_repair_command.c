@@ -78,38 +78,47 @@ static void test_checks(void **state)
 static void test_acts(void **state)
 {
     (void)state;
-    is("ZADD z:1 1e17 t", "runs: repair_act | z:1 p:z:1 | 5 " OWNER " record runs 0 2 ZCARD ZSCORE 14 2 ZADD 1e17 t");
+    is("ZADD z:1 1e17 t",
+       "runs: repair_act | z:1 p:z:1 | 5 " OWNER " record runs 0 2 ZCARD ZSCORE 15 2 tell ZADD 1e17 t");
     assert_false(call.repeatable);
     is("ZADD z:1 nx CH 1 t 2 u",
-       "runs: repair_act | z:1 p:z:1 | 5 " OWNER " record runs 0 2 ZCARD ZSCORE 16 2 ZADD nx CH 1 t 2 u");
+       "runs: repair_act | z:1 p:z:1 | 5 " OWNER " record runs 0 2 ZCARD ZSCORE 17 2 tell ZADD nx CH 1 t 2 u");
     is("ZADD z:1 GT INCR 1 t",
-       "runs: repair_act | z:1 p:z:1 | 5 " OWNER " record runs 0 2 ZCARD ZSCORE 16 2 ZADD GT INCR 1 t");
-    is("ZINCRBY z:1 1 t", "runs: repair_act | z:1 p:z:1 | 5 " OWNER " record runs 0 2 ZCARD ZSCORE 14 1 ZINCRBY 1 t");
-    is("SADD s:1 t u", "jobs: repair_act | s:1 p:s:1 | 5 " OWNER " error jobs 9 2 SCARD SISMEMBER 13 1 SADD t u");
-    is("RPUSH l:1 t u", "queue: repair_act | l:1 p:l:1 | 5 " OWNER " zero queue 0 2 LLEN  2 0 RPUSH t u");
-    is("LPUSHX l:1 t", "queue: repair_act | l:1 p:l:1 | 5 " OWNER " zero queue 0 2 LLEN  1 0 LPUSHX t");
-    is("INCR c:1", "otp: repair_act | c:1 p:c:1 | 5 " OWNER " above otp 60000 2 GET  1 0 INCR");
-    is("INCRBY c:1 3", "otp: repair_act | c:1 p:c:1 | 5 " OWNER " above otp 60000 2 GET  3 0 INCRBY 3");
-    is("DECRBY c:1 -3", "otp: repair_act | c:1 p:c:1 | 5 " OWNER " above otp 60000 2 GET  3 0 DECRBY -3");
+       "runs: repair_act | z:1 p:z:1 | 5 " OWNER " record runs 0 2 ZCARD ZSCORE 17 2 tell ZADD GT INCR 1 t");
+    is("ZINCRBY z:1 1 t",
+       "runs: repair_act | z:1 p:z:1 | 5 " OWNER " record runs 0 2 ZCARD ZSCORE 15 1 tell ZINCRBY 1 t");
+    is("SADD s:1 t u", "jobs: repair_act | s:1 p:s:1 | 5 " OWNER " error jobs 9 2 SCARD SISMEMBER 14 1 tell SADD t u");
+    is("RPUSH l:1 t u", "queue: repair_act | l:1 p:l:1 | 5 " OWNER " zero queue 0 2 LLEN  2 0 tell RPUSH t u");
+    is("LPUSHX l:1 t", "queue: repair_act | l:1 p:l:1 | 5 " OWNER " zero queue 0 2 LLEN  1 0 tell LPUSHX t");
+    is("INCR c:1", "otp: repair_act | c:1 p:c:1 | 5 " OWNER " above otp 60000 2 GET  1 0 tell INCR");
+    is("INCRBY c:1 3", "otp: repair_act | c:1 p:c:1 | 5 " OWNER " above otp 60000 2 GET  3 0 tell INCRBY 3");
+    is("DECRBY c:1 -3", "otp: repair_act | c:1 p:c:1 | 5 " OWNER " above otp 60000 2 GET  3 0 tell DECRBY -3");
     is("INCRBY c:1 9223372036854775807", "otp: repair_act | c:1 p:c:1 | 5 " OWNER
-                                         " above otp 60000 2 GET  9007199254740991 0 INCRBY 9223372036854775807");
-    is("DECRBY c:1 -9223372036854775808", "otp: repair_act | c:1 p:c:1 | 5 " OWNER
-                                          " above otp 60000 2 GET  9007199254740991 0 DECRBY -9223372036854775808");
+                                         " above otp 60000 2 GET  9007199254740991 0 tell INCRBY 9223372036854775807");
+    is("DECRBY c:1 -9223372036854775808",
+       "otp: repair_act | c:1 p:c:1 | 5 " OWNER
+       " above otp 60000 2 GET  9007199254740991 0 tell DECRBY -9223372036854775808");
 }
 
 static void test_acts_that_are_rejected_or_take_no_reservation(void **state)
 {
     (void)state;
-    is("ZADD zz:1 1 t", "strict: repair_act | zz:1 p:zz:1 | 5 " OWNER " zero strict 0 2 ZCARD ZSCORE 14 2 ZADD 1 t");
+    is("ZADD zz:1 1 t",
+       "strict: repair_act | zz:1 p:zz:1 | 5 " OWNER " zero strict 0 2 ZCARD ZSCORE 15 2 tell ZADD 1 t");
     is("ZADD zz:1 INCR 1 t",
-       "strict: repair_act | zz:1 p:zz:1 | 5 " OWNER " null strict 0 2 ZCARD ZSCORE 15 2 ZADD INCR 1 t");
+       "strict: repair_act | zz:1 p:zz:1 | 5 " OWNER " null strict 0 2 ZCARD ZSCORE 16 2 tell ZADD INCR 1 t");
     is("ZINCRBY zz:1 1 t",
-       "strict: repair_act | zz:1 p:zz:1 | 5 " OWNER " text strict 0 2 ZCARD ZSCORE 14 1 ZINCRBY 1 t");
+       "strict: repair_act | zz:1 p:zz:1 | 5 " OWNER " text strict 0 2 ZCARD ZSCORE 15 1 tell ZINCRBY 1 t");
     terms.free_only = true;
     terms.resp = 3;
-    is("ZADD z:1 1 t", "runs: repair_act | z:1 p:z:1 | 5  record runs 0 3 ZCARD ZSCORE 14 2 ZADD 1 t");
+    is("ZADD z:1 1 t", "runs: repair_act | z:1 p:z:1 | 5  record runs 0 3 ZCARD ZSCORE 15 2 tell ZADD 1 t");
+    assert_int_equal(call.shape, LIMIT_TOLD);
     terms.free_only = false;
     terms.resp = 2;
+    terms.plain = true;
+    is("SADD s:1 t", "jobs: repair_act | s:1 p:s:1 | 5 " OWNER " error jobs 9 2 SCARD SISMEMBER 14 1 plain SADD t");
+    assert_int_equal(call.shape, LIMIT_AS_IT_IS);
+    terms.plain = false;
 }
 
 static void test_counts(void **state)

@@ -4,7 +4,7 @@ KEYS = ["k", "k:p"]
 COUNTS = {"ZADD": "ZCARD", "ZINCRBY": "ZCARD", "SADD": "SCARD", "RPUSH": "LLEN", "LPUSH": "LLEN", "RPUSHX": "LLEN",
           "LPUSHX": "LLEN", "INCR": "GET", "INCRBY": "GET"}
 KNOWS = {"ZADD": "ZSCORE", "ZINCRBY": "ZSCORE", "SADD": "SISMEMBER"}
-ACT_FIRST = 12  # the position in ARGV of the command that acts
+ACT_FIRST = 13  # the position in ARGV of the command that acts
 
 
 class Repair:
@@ -12,7 +12,7 @@ class Repair:
 
     def __init__(self, lab, limit=2, hold_ms=1000, late="reject", ttl_ms=0):
         self.lab, self.limit, self.hold_ms, self.late, self.ttl_ms = lab, limit, hold_ms, late, ttl_ms
-        self.resp, self.number, self.keys = 2, 0, KEYS
+        self.resp, self.number, self.keys, self.tell = 2, 0, KEYS, "plain"
 
     def check_request(self, owner, *command, hold_ms=None, limit=None, refused=0):
         self.number += 1
@@ -43,7 +43,7 @@ class Repair:
 
     def act_request(self, owner, name, *command):
         return ("repair_act", self.keys, (self.limit, owner, self.rejection(name, command), "runs", self.ttl_ms,
-                                          self.resp, COUNTS[name], *self.places(name, command), name, *command))
+                                          self.resp, COUNTS[name], *self.places(name, command), self.tell, name, *command))
 
     def act(self, owner, name, *command):
         name, keys, args = self.act_request(owner, name, *command)

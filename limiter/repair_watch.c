@@ -1,0 +1,318 @@
+#include "limiter/repair_watch.h"
+
+#include <stdlib.h>
+
+#include "limiter/hash.h"
+#include "limiter/limit_verdict.h"
+#include "limiter/repair_clocks.h"
+#include "limiter/repair_pairs.h"
+#include "protocol/command.h"
+
+enum {
+    REMEMBERED = 1024,  /* keys, of which the last act or a counter's beginning is known, and connections */
+    IDLE_CHECKS = 20,   /* that make a monitor */
+    IDLE_SWAPPED = 100, /* where a client's act may come on another connection than its check */
+    SWAPS_OF = 64,      /* acts, of the last of which the swapped ones are counted */
+};
+#define ENDLESS_AFTER_US INT64_C(1000000)
+
+/* Of the keys that fall here only the last one is known. */
+struct acted_key {
+    uint64_t key;
+    int64_t at_us;
+};
+
+struct born_key {
+    uint64_t key;
+    int64_t at_us;
+    unsigned rule;
+    bool used;
+};
+
+/* Of the connections that fall here, too. */
+struct seen_client {
+    uint64_t owner;
+    unsigned idle; /* checks with room since its last act */
+};
+
+struct watched {
+    struct repair_learn learn;
+    struct repair_stats stats;
+    unsigned swaps; /* falling sum: one for each act whose connection had not checked, of the last SWAPS_OF */
+};
+
+struct repair_watch {
+    const struct repair_table *table;
+    struct repair_pairs *pairs;
+    uint64_t seed, number;
+    struct acted_key acted[REMEMBERED];
+    struct born_key born[REMEMBERED];
+    struct seen_client clients[REMEMBERED];
+    struct watched rules[];
+};
+
+static void unacted(void *arg, const struct repair_check *check)
+{
+    struct repair_watch *watch = arg;
+
+    repair_learn_count(&watch->rules[check->rule].learn, check->told, false);
+}
+
+struct repair_watch *repair_watch_new(const struct repair_table *table, size_t capacity, uint64_t seed)
+{
+    size_t n = repair_table_count(table);
+    struct repair_watch *watch = calloc(1, sizeof *watch + n * sizeof watch->rules[0]);
+
+    if (!watch)
+        return NULL;
+    watch->table = table;
+    watch->seed = seed;
+    watch->pairs = repair_pairs_new(capacity, unacted, watch);
+    if (!watch->pairs) {
+        free(watch);
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++)
+        repair_learn_init(&watch->rules[i].learn);
+    return watch;
+}
+
+void repair_watch_free(struct repair_watch *watch)
+{
+    if (watch)
+        repair_pairs_free(watch->pairs);
+    free(watch);
+}
+
+static struct watched *watched(struct repair_watch *watch, const struct repair_command *command)
+{
+    return &watch->rules[command->rule->index];
+}
+
+static uint64_t key_of(const struct repair_watch *watch, const struct repair_command *command)
+{
+    return hash_key(command->args[1].bytes, command->args[1].len, watch->seed);
+}
+
+static bool swaps(const struct watched *rule)
+{
+    return rule->swaps > SWAPS_OF; /* in units of a SWAPS_OFth: more than one of the last */
+}
+
+static void note_swap(struct watched *rule, bool swapped)
+{
+    rule->swaps -= rule->swaps / SWAPS_OF;
+    rule->swaps += swapped ? SWAPS_OF : 0;
+}
+
+static struct seen_client *seen(struct repair_watch *watch, uint64_t owner, unsigned rule)
+{
+    struct seen_client *client = &watch->clients[(owner ^ rule) % REMEMBERED];
+
+    if (client->owner != owner)
+        *client = (struct seen_client){.owner = owner};
+    return client;
+}
+
+/* Up to an eighth longer: who checks in step with the hold would always be the first when its place is free. */
+static int64_t jittered(int64_t hold_us, uint64_t number)
+{
+    return hold_us + hold_us / 8 * (int64_t)(number * 40503 % 64) / 64;
+}
+
+static bool is_monitor(struct repair_watch *watch, const struct watched *rule, uint64_t owner, unsigned index)
+{
+    return seen(watch, owner, index)->idle >= (swaps(rule) ? IDLE_SWAPPED : IDLE_CHECKS);
+}
+
+void repair_watch_terms(struct repair_watch *watch, const struct repair_command *command,
+                        const struct repair_client *client, unsigned resp, int64_t now_us, struct repair_terms *terms)
+{
+    struct watched *rule = watched(watch, command);
+    int64_t rule_max = command->rule->max;
+    bool asks = command->step == REPAIR_CHECK && !client->looks;
+    bool monitor = asks && is_monitor(watch, rule, client->owner, command->rule->index);
+
+    *terms = (struct repair_terms){
+        .max = asks ? repair_learn_max(&rule->learn, rule_max, now_us) : rule_max,
+        .refused = repair_learn_refused(&rule->learn, rule_max),
+        .hold_us = asks ? jittered(repair_learn_hold_us(&rule->learn), watch->number) : 0,
+        .owner = client->owner,
+        .number = monitor ? 0 : ++watch->number,
+        .free_only = client->looks,
+        .resp = resp,
+    };
+}
+
+static void check_told(struct repair_watch *watch, const struct repair_command *command,
+                       const struct repair_client *client, const struct repair_terms *terms, int64_t told,
+                       int64_t sent_us, int64_t now_us)
+{
+    struct watched *rule = watched(watch, command);
+    struct repair_stats *stats = &rule->stats;
+    int64_t max = command->rule->max > 0 ? command->rule->max : rule->learn.stops_at;
+    bool refused = terms && told >= terms->max;
+
+    stats->checks++;
+    stats->refused += refused;
+    if (told < REPAIR_REFUSED_SURELY) {
+        stats->above += max > 0 && told > max;
+        stats->most = told > stats->most ? told : stats->most;
+    }
+    if (client->looks)
+        return;
+    if (!refused)
+        seen(watch, client->owner, command->rule->index)->idle++;
+    bool monitor = is_monitor(watch, rule, client->owner, command->rule->index);
+
+    repair_pairs_check(watch->pairs,
+                       &(struct repair_check){.key = key_of(watch, command),
+                                              .owner = client->owner,
+                                              .rule = command->rule->index,
+                                              .told = told,
+                                              .at_us = sent_us,
+                                              .hold_us = repair_learn_hold_us(&rule->learn),
+                                              .refused = refused,
+                                              .monitor = monitor},
+                       now_us);
+}
+
+/* Whether another act came upon the key since; the act itself is the last one from now on. */
+static bool overtaken(struct repair_watch *watch, const struct repair_check *act, int64_t checked_us)
+{
+    struct acted_key *last = &watch->acted[act->key % REMEMBERED];
+    bool since = last->key == act->key && last->at_us > checked_us;
+
+    *last = (struct acted_key){act->key, act->at_us};
+    return since;
+}
+
+/* An act that added; `taken`: reservations it found, 1 where nobody knows. */
+static void acted(struct repair_watch *watch, const struct repair_command *command, uint64_t owner, int64_t taken,
+                  int64_t sent_us)
+{
+    struct watched *rule = watched(watch, command);
+    struct repair_learn *learn = &rule->learn;
+    struct repair_check check = {.at_us = sent_us}, act = {.key = key_of(watch, command),
+                                                           .owner = owner,
+                                                           .rule = command->rule->index,
+                                                           .at_us = sent_us};
+    enum repair_match match = taken > 0 ? repair_pairs_act(watch->pairs, &act, swaps(rule), &check)
+                                        : repair_pairs_act_late(watch->pairs, &act, &check);
+
+    seen(watch, owner, act.rule)->idle = 0;
+    rule->stats.late += taken == 0;
+    rule->stats.unasked += match == REPAIR_UNASKED;
+    rule->stats.overlaps += overtaken(watch, &act, check.at_us);
+    if (match == REPAIR_UNASKED)
+        return;
+    if (match != REPAIR_REFUSED) {
+        repair_learn_gap(learn, sent_us - check.at_us);
+        repair_learn_count(learn, check.told, true);
+        repair_learn_found(learn, taken > 0);
+        note_swap(rule, match == REPAIR_OTHERS);
+    } else if (taken == 0) {
+        learn->goes_on = true;
+    }
+}
+
+/* How many it added; -1: the reply does not say. */
+static int64_t added(const struct repair_command *command, int64_t reply)
+{
+    switch (command->id) {
+    case CMD_ZADD: /* with CH it is how many it changed */
+        return command->first > 3 ? -1 : reply;
+    case CMD_ZINCRBY:
+        return -1;
+    case CMD_SADD:
+        return reply;
+    default:
+        return reply > 0 ? command->places : 0;
+    }
+}
+
+static void act_told(struct repair_watch *watch, const struct repair_command *command,
+                     const struct repair_client *client, const struct repair_terms *terms, const uint8_t *reply,
+                     size_t len, int64_t sent_us)
+{
+    int64_t told[2] = {0, 1}, n; /* places that it needed, reservations that it took */
+    bool knows = terms && limit_told(reply, len, told) > 0;
+
+    if (!knows && repair_reply_number(reply, len, &n))
+        told[0] = added(command, n);
+    watched(watch, command)->stats.acts++;
+    if (told[0] > 0 && !client->looks)
+        acted(watch, command, client->owner, told[1], sent_us);
+}
+
+/* A counter that is no more than what was added to it has begun just now. */
+static void counted(struct repair_watch *watch, const struct repair_command *command, int64_t reply, int64_t now_us)
+{
+    uint64_t key = key_of(watch, command);
+
+    if (command->places == 0 || reply != command->places)
+        return;
+    watched(watch, command)->stats.born++;
+    watch->born[key % REMEMBERED] = (struct born_key){key, now_us, command->rule->index, true};
+}
+
+static void ended(struct repair_watch *watch, const struct repair_command *command)
+{
+    uint64_t key = key_of(watch, command);
+    struct born_key *born = &watch->born[key % REMEMBERED];
+
+    if (born->used && born->key == key)
+        born->used = false;
+}
+
+void repair_watch_reply(struct repair_watch *watch, const struct repair_command *command,
+                        const struct repair_client *client, const struct repair_terms *terms, const uint8_t *reply,
+                        size_t len, int64_t sent_us, int64_t now_us)
+{
+    bool counter = command->rule->kind == REPAIR_COUNTER || command->rule->kind == REPAIR_INCR;
+    bool is_number;
+    int64_t n;
+
+    if (command->step == REPAIR_ACT)
+        act_told(watch, command, client, terms, reply, len, sent_us);
+    is_number = repair_reply_number(reply, len, &n);
+    if (is_number && command->step == REPAIR_CHECK)
+        check_told(watch, command, client, terms, n, sent_us, now_us);
+    else if (is_number && command->step == REPAIR_EXPIRE && n == 1)
+        ended(watch, command);
+    else if (is_number && counter && !terms)
+        counted(watch, command, n, now_us);
+}
+
+void repair_watch_sent(struct repair_watch *watch, const struct repair_command *command, int64_t wall_us)
+{
+    struct repair_stats *stats = &watched(watch, command)->stats;
+
+    if (command->id == CMD_ZADD && command->step == REPAIR_ACT)
+        repair_clocks_note(&stats->scores, &command->args[command->first - 1], wall_us);
+    else if (command->step == REPAIR_PURGE)
+        repair_clocks_note(&stats->cutoffs, &command->args[3], wall_us);
+}
+
+void repair_watch_tick(struct repair_watch *watch, int64_t now_us)
+{
+    repair_pairs_tick(watch->pairs, now_us);
+    for (size_t i = 0; i < REMEMBERED; i++) {
+        struct born_key *born = &watch->born[i];
+
+        if (born->used && now_us - born->at_us > ENDLESS_AFTER_US) {
+            watch->rules[born->rule].stats.endless++;
+            born->used = false;
+        }
+    }
+}
+
+const struct repair_stats *repair_watch_stats(const struct repair_watch *watch, unsigned rule)
+{
+    return &watch->rules[rule].stats;
+}
+
+const struct repair_learn *repair_watch_learn(const struct repair_watch *watch, unsigned rule)
+{
+    return &watch->rules[rule].learn;
+}

@@ -1,0 +1,68 @@
+/*
+ * Watches the checks, acts and counts of all rules of repair, as their replies pass: pairs each act with the check that
+ * it came from, lets each rule learn (repair_learn.h), says what the next check is sent with, and counts what an
+ * operator wants to know before the rule may change anything.
+ *
+ *   check told n ──> waits ──┬── an act of its key (repair_pairs.h) ──> n converts, and the pause is known
+ *                            ├── its connection checks again when it has ended, or ten seconds ──> n does not convert
+ *                            └── memory is needed ──> forgotten
+ *
+ * A connection that checked again and again and never acted, while there was room, is likely a monitor: it keeps one
+ * place at most, under one name, until it acts.
+ *
+ * A bounded table, taken at the start; nothing is allocated afterwards. One thread: each worker has its own. No clock:
+ * now_us is monotonic. Keys are known by their keyed hash only. The owner frees it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "limiter/repair_call.h"
+#include "limiter/repair_clocks.h"
+#include "limiter/repair_learn.h"
+
+struct repair_stats {
+    uint64_t checks, refused, acts;
+    uint64_t overlaps;                    /* acts that came though another had come since their check: the race */
+    uint64_t unasked;                     /* acts that added, without a check */
+    uint64_t late;                        /* acts that found no reservation, for whatever reason */
+    uint64_t above;                       /* checks that were told more than the maximum */
+    int64_t most;                         /* the largest count told by the backend */
+    uint64_t born, endless;               /* counters that began; those without an end a second later */
+    struct repair_clocks scores, cutoffs; /* of ZADD and ZREMRANGEBYSCORE */
+};
+
+/* A client's connection. */
+struct repair_client {
+    uint64_t owner;
+    bool looks; /* neither reserves nor takes reservations: it WATCHes, or is known for a monitor */
+};
+
+struct repair_watch;
+
+/* `capacity`: how many checks are remembered at one time. NULL without memory. The table must live as long. */
+struct repair_watch *repair_watch_new(const struct repair_table *table, size_t capacity, uint64_t seed);
+void repair_watch_free(struct repair_watch *watch); /* NULL is fine */
+
+/* What a command that is repaired is sent with; not for each try again of it. */
+void repair_watch_terms(struct repair_watch *watch, const struct repair_command *command,
+                        const struct repair_client *client, unsigned resp, int64_t now_us, struct repair_terms *terms);
+
+/*
+ * The reply to a check, act, count or expire, whether it was repaired or sent as it was (`terms` NULL). What it replied
+ * within a transaction need not be told.
+ */
+void repair_watch_reply(struct repair_watch *watch, const struct repair_command *command,
+                        const struct repair_client *client, const struct repair_terms *terms, const uint8_t *reply,
+                        size_t len, int64_t sent_us, int64_t now_us);
+
+/* Any command that a rule has to do with, when it is sent. `wall_us` is the time of day. */
+void repair_watch_sent(struct repair_watch *watch, const struct repair_command *command, int64_t wall_us);
+
+/* About once a second. */
+void repair_watch_tick(struct repair_watch *watch, int64_t now_us);
+
+const struct repair_stats *repair_watch_stats(const struct repair_watch *watch, unsigned rule);
+const struct repair_learn *repair_watch_learn(const struct repair_watch *watch, unsigned rule);
