@@ -4,29 +4,21 @@
 
 #include "limiter/hash.h"
 #include "limiter/limit_verdict.h"
-#include "limiter/repair_clocks.h"
+#include "limiter/repair_born.h"
 #include "limiter/repair_pairs.h"
 #include "protocol/command.h"
 
 enum {
-    REMEMBERED = 1024,  /* keys, of which the last act or a counter's beginning is known, and connections */
+    REMEMBERED = 1024,  /* keys, of which the last act is known, and connections */
     IDLE_CHECKS = 20,   /* that make a monitor */
     IDLE_SWAPPED = 100, /* where a client's act may come on another connection than its check */
     SWAPS_OF = 64,      /* acts, of the last of which the swapped ones are counted */
 };
-#define ENDLESS_AFTER_US INT64_C(1000000)
 
 /* Of the keys that fall here only the last one is known. */
 struct acted_key {
     uint64_t key;
     int64_t at_us;
-};
-
-struct born_key {
-    uint64_t key;
-    int64_t at_us;
-    unsigned rule;
-    bool used;
 };
 
 /* Of the connections that fall here, too. */
@@ -46,7 +38,7 @@ struct repair_watch {
     struct repair_pairs *pairs;
     uint64_t seed, number;
     struct acted_key acted[REMEMBERED];
-    struct born_key born[REMEMBERED];
+    struct repair_born born;
     struct seen_client clients[REMEMBERED];
     struct watched rules[];
 };
@@ -133,12 +125,13 @@ void repair_watch_terms(struct repair_watch *watch, const struct repair_command 
     bool asks = command->step == REPAIR_CHECK && !client->looks;
     bool monitor = asks && is_monitor(watch, rule, client->owner, command->rule->index);
 
+    watch->number++;
     *terms = (struct repair_terms){
         .max = asks ? repair_learn_max(&rule->learn, rule_max, now_us) : rule_max,
         .refused = repair_learn_refused(&rule->learn, rule_max),
         .hold_us = asks ? jittered(repair_learn_hold_us(&rule->learn), watch->number) : 0,
         .owner = client->owner,
-        .number = monitor ? 0 : ++watch->number,
+        .number = monitor ? 0 : watch->number,
         .free_only = client->looks,
         .resp = resp,
     };
@@ -187,8 +180,8 @@ static bool overtaken(struct repair_watch *watch, const struct repair_check *act
     return since;
 }
 
-/* An act that added; `taken`: reservations it found, 1 where nobody knows. */
-static void acted(struct repair_watch *watch, const struct repair_command *command, uint64_t owner, int64_t taken,
+/* An act that added; `late` is known: it found fewer reservations than it needed. */
+static void acted(struct repair_watch *watch, const struct repair_command *command, uint64_t owner, bool late,
                   int64_t sent_us)
 {
     struct watched *rule = watched(watch, command);
@@ -197,11 +190,11 @@ static void acted(struct repair_watch *watch, const struct repair_command *comma
                                                            .owner = owner,
                                                            .rule = command->rule->index,
                                                            .at_us = sent_us};
-    enum repair_match match = taken > 0 ? repair_pairs_act(watch->pairs, &act, swaps(rule), &check)
-                                        : repair_pairs_act_late(watch->pairs, &act, &check);
+    enum repair_match match = late ? repair_pairs_act_late(watch->pairs, &act, &check)
+                                   : repair_pairs_act(watch->pairs, &act, swaps(rule), &check);
 
     seen(watch, owner, act.rule)->idle = 0;
-    rule->stats.late += taken == 0;
+    rule->stats.late += late;
     rule->stats.unasked += match == REPAIR_UNASKED;
     rule->stats.overlaps += overtaken(watch, &act, check.at_us);
     if (match == REPAIR_UNASKED)
@@ -209,9 +202,9 @@ static void acted(struct repair_watch *watch, const struct repair_command *comma
     if (match != REPAIR_REFUSED) {
         repair_learn_gap(learn, sent_us - check.at_us);
         repair_learn_count(learn, check.told, true);
-        repair_learn_found(learn, taken > 0);
+        repair_learn_found(learn, !late);
         note_swap(rule, match == REPAIR_OTHERS);
-    } else if (taken == 0) {
+    } else if (late) {
         learn->goes_on = true;
     }
 }
@@ -235,34 +228,25 @@ static void act_told(struct repair_watch *watch, const struct repair_command *co
                      const struct repair_client *client, const struct repair_terms *terms, const uint8_t *reply,
                      size_t len, int64_t sent_us)
 {
-    int64_t told[2] = {0, 1}, n; /* places that it needed, reservations that it took */
+    int64_t told[2], n = 0; /* places that it needed, reservations that it took */
     bool knows = terms && limit_told(reply, len, told) > 0;
 
-    if (!knows && repair_reply_number(reply, len, &n))
-        told[0] = added(command, n);
+    if (knows)
+        n = told[0];
+    else if (repair_reply_number(reply, len, &n))
+        n = added(command, n);
     watched(watch, command)->stats.acts++;
-    if (told[0] > 0 && !client->looks)
-        acted(watch, command, client->owner, told[1], sent_us);
+    if (n > 0 && !client->looks)
+        acted(watch, command, client->owner, knows && told[1] < n, sent_us);
 }
 
 /* A counter that is no more than what was added to it has begun just now. */
 static void counted(struct repair_watch *watch, const struct repair_command *command, int64_t reply, int64_t now_us)
 {
-    uint64_t key = key_of(watch, command);
-
     if (command->places == 0 || reply != command->places)
         return;
     watched(watch, command)->stats.born++;
-    watch->born[key % REMEMBERED] = (struct born_key){key, now_us, command->rule->index, true};
-}
-
-static void ended(struct repair_watch *watch, const struct repair_command *command)
-{
-    uint64_t key = key_of(watch, command);
-    struct born_key *born = &watch->born[key % REMEMBERED];
-
-    if (born->used && born->key == key)
-        born->used = false;
+    repair_born_began(&watch->born, key_of(watch, command), command->rule->index, now_us);
 }
 
 void repair_watch_reply(struct repair_watch *watch, const struct repair_command *command,
@@ -279,7 +263,7 @@ void repair_watch_reply(struct repair_watch *watch, const struct repair_command 
     if (is_number && command->step == REPAIR_CHECK)
         check_told(watch, command, client, terms, n, sent_us, now_us);
     else if (is_number && command->step == REPAIR_EXPIRE && n == 1)
-        ended(watch, command);
+        repair_born_ends(&watch->born, key_of(watch, command));
     else if (is_number && counter && !terms)
         counted(watch, command, n, now_us);
 }
@@ -294,17 +278,17 @@ void repair_watch_sent(struct repair_watch *watch, const struct repair_command *
         repair_clocks_note(&stats->cutoffs, &command->args[3], wall_us);
 }
 
+static void endless(void *arg, unsigned rule)
+{
+    struct repair_watch *watch = arg;
+
+    watch->rules[rule].stats.endless++;
+}
+
 void repair_watch_tick(struct repair_watch *watch, int64_t now_us)
 {
     repair_pairs_tick(watch->pairs, now_us);
-    for (size_t i = 0; i < REMEMBERED; i++) {
-        struct born_key *born = &watch->born[i];
-
-        if (born->used && now_us - born->at_us > ENDLESS_AFTER_US) {
-            watch->rules[born->rule].stats.endless++;
-            born->used = false;
-        }
-    }
+    repair_born_tick(&watch->born, now_us, endless, watch);
 }
 
 const struct repair_stats *repair_watch_stats(const struct repair_watch *watch, unsigned rule)

@@ -2,6 +2,7 @@
  * What a rule is sent with and learns while whole crowds of clients check and act: the share of places in use, the most
  * holders at once, and what an operator is told. Also each figure for itself.
  */
+#include "limiter/repair_born.h"
 #include "repair_sim.h"
 
 static struct sim sim;
@@ -313,6 +314,9 @@ static void test_an_act_without_a_reservation(void **state)
     assert_true(learnt()->goes_on);
     assert_true(stats()->late == 2 && stats()->refused == 2 && stats()->unasked == 0);
     assert_int_equal(repair_learn_hold_us(learnt()), 2 * SIM_S);
+    replied("ZCARD k", ":0\r\n", &terms);
+    replied("ZADD k 1 t 1 u", "*3\r\n:2\r\n:1\r\n:2\r\n", &terms);
+    assert_int_equal(stats()->late, 3);
 }
 
 /* Replies that do not say how many were added pair with a check all the same only where the script told. */
@@ -358,6 +362,29 @@ static void test_counters_without_an_end(void **state)
     assert_int_equal(stats()->endless, 3);
     repair_watch_tick(sim.watch, 9 * SIM_S);
     assert_int_equal(stats()->endless, 3);
+}
+
+static void note_endless(void *arg, unsigned rule)
+{
+    unsigned *rules = arg;
+
+    *rules = *rules * 10 + rule;
+}
+
+/* A key that falls into the place of another takes it, and ends nothing but itself. */
+static void test_counters_of_one_place(void **state)
+{
+    static struct repair_born born;
+    unsigned rules = 0;
+    (void)state;
+
+    repair_born_began(&born, 5, 1, 0);
+    repair_born_ends(&born, 5 + REPAIR_BORN_PLACES);
+    repair_born_began(&born, 6, 2, 0);
+    repair_born_began(&born, 6 + REPAIR_BORN_PLACES, 3, 0);
+    repair_born_tick(&born, SIM_S + 1, note_endless, &rules);
+    repair_born_tick(&born, SIM_S + 1, note_endless, &rules);
+    assert_int_equal(rules, 13);
 }
 
 static void sent(const char *text, int64_t wall_us)
@@ -420,6 +447,7 @@ int main(void)
         cmocka_unit_test_teardown(test_an_act_without_a_reservation, finish),
         cmocka_unit_test_teardown(test_what_is_an_act, finish),
         cmocka_unit_test_teardown(test_counters_without_an_end, finish),
+        cmocka_unit_test(test_counters_of_one_place),
         cmocka_unit_test_teardown(test_clocks, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
