@@ -36,7 +36,8 @@ static void need(const struct rule *rule, const char *key, const char *as_in)
 {
     const struct cell *cell = cell_named(rule->instance, key);
     const struct setting *setting = cell_effective(cell);
-    if (cell_bad(cell) || setting->number > 0) {
+    bool has = option_find(rule->instance->section, key)->type == OPTION_TEXT ? *setting->text : setting->number > 0;
+    if (cell_bad(cell) || has) {
         return;
     }
     const char *origin = cell_given(cell) ? setting->origin : rule->instance->origin;
@@ -54,18 +55,21 @@ static void no_use(const struct rule *rule, const char *key, const char *of)
     }
 }
 
+static void no_local(const struct rule *rule, const char *why)
+{
+    if (strcmp(text(rule, "on_backend_down"), "local") == 0) {
+        loader_mistake(rule->loader, cell_effective(cell_named(rule->instance, "on_backend_down"))->origin,
+                       "limit.%s.on_backend_down: %s, allowed are deny and allow", rule->instance->name, why);
+    }
+}
+
 static void check_semaphore(const struct rule *rule)
 {
     need(rule, "max", "5");
     need(rule, "lease", "600s");
     no_use(rule, "rate", "the other kinds");
     no_use(rule, "burst", "kind gcra");
-    if (strcmp(text(rule, "on_backend_down"), "local") == 0) {
-        loader_mistake(rule->loader, cell_effective(cell_named(rule->instance, "on_backend_down"))->origin,
-                       "limit.%s.on_backend_down: local cannot know who else holds a place of a semaphore, allowed are "
-                       "deny and allow",
-                       rule->instance->name);
-    }
+    no_local(rule, "local cannot know who else holds a place of a semaphore");
     if (strcmp(text(rule, "deny_cache"), "yes") == 0) {
         loader_mistake(rule->loader, cell_effective(cell_named(rule->instance, "deny_cache"))->origin,
                        "limit.%s.deny_cache: a place of a semaphore can become free at any time, allowed are auto and "
@@ -99,12 +103,71 @@ static void check_counts(const struct rule *rule)
     }
 }
 
+/* Kinds of clients that know nothing of limits. */
+static bool repairs(const char *kind)
+{
+    static const char *const kinds[] = {"zset", "set", "list", "counter", "incr"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(kind, kinds[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_counter(const char *kind)
+{
+    return strcmp(kind, "counter") == 0 || strcmp(kind, "incr") == 0;
+}
+
+static void check_match(const struct rule *rule)
+{
+    const struct setting *match = cell_effective(cell_named(rule->instance, "match"));
+    need(rule, "match", "key:concurrent:*");
+    if (*match->text && (strncmp(match->text, "key:", 4) != 0 || !match->text[4])) {
+        loader_mistake(rule->loader, match->origin,
+                       "limit.%s.match: \"%s\" is not key: and a pattern, as in "
+                       "key:concurrent:*",
+                       rule->instance->name, match->text);
+    }
+}
+
+/* Only what is enforced must be decided. */
+static void check_repair(const struct rule *rule)
+{
+    static const char *const of_others[] = {"rate", "burst", "lease", "prefix", "shadow", "local_share", "deny_cache"};
+    check_match(rule);
+    if (strcmp(text(rule, "mode"), "enforce") == 0) {
+        if (strcmp(rule->kind, "incr") != 0) {
+            need(rule, "max", "5");
+        }
+        if (is_counter(rule->kind)) {
+            need(rule, "ttl", "60s");
+        }
+    }
+    for (size_t i = 0; i < sizeof of_others / sizeof *of_others; i++) {
+        no_use(rule, of_others[i], "the kinds that are called by name");
+    }
+    if (strcmp(rule->kind, "incr") == 0) {
+        no_use(rule, "late", "the kinds that are checked");
+    }
+    no_local(rule, "local cannot know what the key holds");
+}
+
 static void check_limit(struct loader *loader, const struct instance *instance)
 {
     const struct cell *kind = cell_named(instance, "kind");
     struct rule rule = {loader, instance, cell_effective(kind)->text};
     if (cell_bad(kind) || !*rule.kind) {
         return;
+    }
+    if (repairs(rule.kind)) {
+        check_repair(&rule);
+        return;
+    }
+    static const char *const of_repairs[] = {"match", "mode", "ttl", "late"};
+    for (size_t i = 0; i < sizeof of_repairs / sizeof *of_repairs; i++) {
+        no_use(&rule, of_repairs[i], "kinds zset, set, list, counter and incr");
     }
     if (strcmp(rule.kind, "semaphore") == 0) {
         check_semaphore(&rule);
@@ -129,7 +192,8 @@ static char *prefix_of(const struct instance *instance)
 /* Whether it is a rule whose prefix is known. */
 static bool is_good_limit(const struct instance *instance)
 {
-    return strcmp(instance->section->name, "limit") == 0 && !cell_bad(cell_named(instance, "prefix"));
+    return strcmp(instance->section->name, "limit") == 0 && !cell_bad(cell_named(instance, "prefix")) &&
+           !repairs(cell_effective(cell_named(instance, "kind"))->text);
 }
 
 /* Two rules on the same keys would read each other's state as their own. */
@@ -153,12 +217,37 @@ static void check_prefix(struct loader *loader, size_t i)
     free(prefix);
 }
 
+/* Whether commands can be both kinds'. */
+static bool share_commands(const char *kind, const char *other)
+{
+    return strcmp(kind, other) == 0 || (is_counter(kind) && is_counter(other));
+}
+
+/* A rule that never holds, because an earlier one has all of its keys, is one its owner believes in. */
+static void check_same_match(struct loader *loader, size_t i)
+{
+    const struct instance *instance = &loader->conf->instances[i];
+    const struct setting *match = cell_effective(cell_named(instance, "match"));
+    const char *kind = cell_effective(cell_named(instance, "kind"))->text;
+    for (size_t j = 0; j < i && *match->text && repairs(kind); j++) {
+        const struct instance *other = &loader->conf->instances[j];
+        if (strcmp(other->section->name, "limit") == 0 &&
+            share_commands(kind, cell_effective(cell_named(other, "kind"))->text) &&
+            strcmp(match->text, cell_effective(cell_named(other, "match"))->text) == 0) {
+            loader_mistake(loader, match->origin, "limit.%s.match: %s is limit.%s's already", instance->name,
+                           match->text, other->name);
+            return;
+        }
+    }
+}
+
 void check_limits(struct loader *loader)
 {
     for (size_t i = 0; i < loader->conf->n_instances; i++) {
         const struct instance *instance = &loader->conf->instances[i];
         if (strcmp(instance->section->name, "limit") == 0) {
             check_limit(loader, instance);
+            check_same_match(loader, i);
         }
         if (is_good_limit(instance)) {
             check_prefix(loader, i);

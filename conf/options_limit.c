@@ -7,11 +7,26 @@ static const struct option limit_options[] = {
     {.key = "kind",
      .type = OPTION_WORD,
      .required = true,
-     .words = "gcra|window|slide|slide-log|semaphore",
+     .words = "gcra|window|slide|slide-log|semaphore|zset|set|list|counter|incr",
      .initial = "",
      .example = "gcra",
      .doc = "How it counts: a token bucket (gcra), a window that starts with its first call (window), a sliding window "
-            "by two counters (slide) or exactly (slide-log), or holders at one time (semaphore)."},
+            "by two counters (slide) or exactly (slide-log), or holders at one time (semaphore). The others are called "
+            "by no name: they repair clients that know nothing of limits, on the keys that match. Clients that ask "
+            "first (ZCARD, SCARD, LLEN, GET) and act later (ZADD, SADD, RPUSH, INCR) are kept to max (zset, set, list, "
+            "counter); counters always end (incr)."},
+    {.key = "match",
+     .type = OPTION_TEXT,
+     .max = 190,
+     .initial = "",
+     .doc = "The kinds that repair: key: and a pattern as KEYS takes it, as in key:concurrent:*; needed. Of several "
+            "rules that match a key the first one holds."},
+    {.key = "mode",
+     .type = OPTION_WORD,
+     .words = "observe|enforce",
+     .initial = "observe",
+     .doc = "The kinds that repair: only look and report what goes wrong (observe), or see to it that it does not "
+            "(enforce)."},
     {.key = "rate",
      .type = OPTION_RATE,
      .min = 1,
@@ -27,12 +42,27 @@ static const struct option limit_options[] = {
      .type = OPTION_NUMBER,
      .max = HOLDERS_MAX,
      .initial = "0",
-     .doc = "Kind semaphore: the most holders at one time; needed."},
+     .doc = "Kind semaphore, and zset, set, list, counter: the most holders at one time; needed to enforce. Kind incr: "
+            "a count beyond it is not stored, and its client is told one more than max; 0: none."},
     {.key = "lease",
      .type = OPTION_DURATION,
      .max = 7 * 24 * HOUR,
      .initial = "0",
      .doc = "Kind semaphore: how long a holder that does not come back keeps its place; needed."},
+    {.key = "ttl",
+     .type = OPTION_DURATION,
+     .max = 366 * 24 * HOUR,
+     .initial = "0",
+     .doc = "The kinds that repair: how long a key lives that its client left without an end. Needed by counter and "
+            "incr to enforce."},
+    {.key = "late",
+     .type = OPTION_WORD,
+     .words = "record|reject|error",
+     .initial = "record",
+     .doc =
+         "Kinds zset, set, list and counter: what becomes of an act that has no place any more, as its client waited "
+         "too long or did not ask: it is recorded, so that others see it; or it adds nothing, and its client is "
+         "told so (reject), or an error."},
     {.key = "prefix",
      .type = OPTION_TEXT,
      .max = 128,

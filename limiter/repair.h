@@ -17,7 +17,7 @@
 enum repair_mode { REPAIR_OBSERVE, REPAIR_ENFORCE };
 enum repair_late { REPAIR_LATE_RECORD, REPAIR_LATE_REJECT, REPAIR_LATE_ERROR };
 
-/* Bits: a command may be one of several kinds. */
+/* Bits, as a command may be one of several kinds; in the order of the last words of [limit] kind. */
 enum repair_kind {
     REPAIR_ZSET = 1 << 0,
     REPAIR_SET = 1 << 1,

@@ -83,7 +83,8 @@ static void test_too_little(void **state)
     wrong(BACKEND "[limit a]\n[limit b]\nkind = gcra\n[limit c]\nkind = semaphore\nmax = 0\n[limit d]\nkind = lease\n"
                   "[limit e]\nkind = slide\nrate = fast\n",
           NULL, "limit.f.max=1",
-          "t.ini:10: limit.d.kind: \"lease\" is not one of gcra|window|slide|slide-log|semaphore\n"
+          "t.ini:10: limit.d.kind: \"lease\" is not one of "
+          "gcra|window|slide|slide-log|semaphore|zset|set|list|counter|incr\n"
           "t.ini:13: limit.e.rate: \"fast\" is not a rate as in 100/60s: a number from 1 to 1000000000, and a duration "
           "from 1ms to 8784h\n"
           "t.ini:3: limit.a.kind: is required\n"
@@ -138,12 +139,86 @@ static void test_prefixes(void **state)
           "t.ini:14: limit.d.prefix: its keys begin with rl:d: like those of limit.c");
 }
 
+static void test_repairs(void **state)
+{
+    (void)state;
+    struct conf *conf = good(BACKEND "[limit runs]\nkind = zset\nmatch = key:concurrent:*\nmode = enforce\nmax = 5\n"
+                                     "[limit rate]\nkind = incr\nmatch = key:rl:*\n[limit otp]\nkind = counter\n"
+                                     "match = key:otp:*\nmode = enforce\nttl = 15m\nmax = 3\nlate = reject\n",
+                             "RESPGATE_LIMIT_RATE_MODE=enforce\nRESPGATE_LIMIT_RATE_TTL=60s", "limit.runs.late=error");
+    assert_string_equal(conf_string(conf, "limit", "runs", "match"), "key:concurrent:*");
+    assert_int_equal(conf_number(conf, "limit", "runs", "kind"), 5);
+    assert_int_equal(conf_number(conf, "limit", "runs", "mode"), 1);
+    assert_int_equal(conf_number(conf, "limit", "runs", "late"), 2);
+    assert_int_equal(conf_number(conf, "limit", "runs", "ttl"), 0);
+    assert_int_equal(conf_number(conf, "limit", "rate", "kind"), 9);
+    assert_int_equal(conf_number(conf, "limit", "rate", "ttl"), 60000);
+    assert_int_equal(conf_number(conf, "limit", "rate", "late"), 0);
+    assert_int_equal(conf_number(conf, "limit", "otp", "late"), 1);
+    conf_free(conf);
+    conf = good(BACKEND "[limit a]\nkind = set\nmatch = key:*\n[limit b]\nkind = list\nmatch = key:*\n", NULL, NULL);
+    assert_int_equal(conf_number(conf, "limit", "a", "mode"), 0);
+    conf_free(conf);
+}
+
+static void test_repairs_that_cannot_decide(void **state)
+{
+    (void)state;
+    wrong(BACKEND "[limit a]\nkind = zset\nmode = enforce\n[limit b]\nkind = counter\nmode = enforce\n"
+                  "match = otp:*\n[limit c]\nkind = incr\nmode = enforce\nmatch = key:\nlate = error\n[limit d]\n"
+                  "kind = set\nmatch = key:x\nmode = off\n",
+          NULL, NULL,
+          "t.ini:18: limit.d.mode: \"off\" is not one of observe|enforce\n"
+          "t.ini:3: limit.a.match: is needed by kind zset, as in key:concurrent:*\n"
+          "t.ini:3: limit.a.max: is needed by kind zset, as in 5\n"
+          "t.ini:9: limit.b.match: \"otp:*\" is not key: and a pattern, as in key:concurrent:*\n"
+          "t.ini:6: limit.b.max: is needed by kind counter, as in 5\n"
+          "t.ini:6: limit.b.ttl: is needed by kind counter, as in 60s\n"
+          "t.ini:13: limit.c.match: \"key:\" is not key: and a pattern, as in key:concurrent:*\n"
+          "t.ini:10: limit.c.ttl: is needed by kind incr, as in 60s\n"
+          "t.ini:14: limit.c.late: is for the kinds that are checked, this one is incr");
+}
+
+static void test_repairs_that_say_too_much(void **state)
+{
+    (void)state;
+    wrong(BACKEND "[limit a]\nkind = zset\nmatch = key:a\nrate = 1/1s\nburst = 3\nlease = 1s\nprefix = a\n"
+                  "shadow = yes\nlocal_share = 5\ndeny_cache = no\non_backend_down = local\n[limit b]\nkind = gcra\n"
+                  "rate = 1/1s\nmatch = key:b\nmode = observe\nttl = 1s\nlate = error\n",
+          NULL, NULL,
+          "t.ini:6: limit.a.rate: is for the kinds that are called by name, this one is zset\n"
+          "t.ini:7: limit.a.burst: is for the kinds that are called by name, this one is zset\n"
+          "t.ini:8: limit.a.lease: is for the kinds that are called by name, this one is zset\n"
+          "t.ini:9: limit.a.prefix: is for the kinds that are called by name, this one is zset\n"
+          "t.ini:10: limit.a.shadow: is for the kinds that are called by name, this one is zset\n"
+          "t.ini:11: limit.a.local_share: is for the kinds that are called by name, this one is zset\n"
+          "t.ini:12: limit.a.deny_cache: is for the kinds that are called by name, this one is zset\n"
+          "t.ini:13: limit.a.on_backend_down: local cannot know what the key holds, allowed are deny and allow\n"
+          "t.ini:17: limit.b.match: is for kinds zset, set, list, counter and incr, this one is gcra\n"
+          "t.ini:18: limit.b.mode: is for kinds zset, set, list, counter and incr, this one is gcra\n"
+          "t.ini:19: limit.b.ttl: is for kinds zset, set, list, counter and incr, this one is gcra\n"
+          "t.ini:20: limit.b.late: is for kinds zset, set, list, counter and incr, this one is gcra");
+}
+
+/* Of the same keys the first rule has them all; kinds that no command can be both of do not meet. */
+static void test_repairs_of_the_same_keys(void **state)
+{
+    (void)state;
+    wrong(BACKEND "[limit a]\nkind = zset\nmatch = key:x:*\n[limit b]\nkind = set\nmatch = key:x:*\n"
+                  "[limit c]\nkind = zset\nmatch = key:x:*\n[limit d]\nkind = incr\nmatch = key:x:*\n"
+                  "[limit e]\nkind = counter\nmatch = key:x:*\n[limit f]\nkind = zset\nmatch = key:x\n",
+          NULL, NULL,
+          "t.ini:11: limit.c.match: key:x:* is limit.a's already\n"
+          "t.ini:17: limit.e.match: key:x:* is limit.d's already");
+}
+
 /* What a mistake hides is not judged by the value beneath it. */
 static void test_hidden(void **state)
 {
     (void)state;
     wrong(BACKEND "[limit a]\nkind = window\nrate = 1/1s\nmax = 5\n", "RESPGATE_LIMIT_A_KIND=lease", NULL,
-          "env RESPGATE_LIMIT_A_KIND: limit.a.kind: \"lease\" is not one of gcra|window|slide|slide-log|semaphore");
+          "env RESPGATE_LIMIT_A_KIND: limit.a.kind: \"lease\" is not one of "
+          "gcra|window|slide|slide-log|semaphore|zset|set|list|counter|incr");
     static const char broken[] = "RESPGATE_LIMIT_A_PREFIX=\xff";
     static const char told[] = "env RESPGATE_LIMIT_A_PREFIX: limit.a.prefix: holds a control byte or is not UTF-8";
     wrong(BACKEND "[limit a]\nkind = window\nrate = 1/1s\n[limit b]\nkind = window\nrate = 1/1s\nprefix = rl:a:\n",
@@ -155,8 +230,16 @@ static void test_hidden(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),   cmocka_unit_test(test_rate_spelling), cmocka_unit_test(test_too_little),
-        cmocka_unit_test(test_too_much), cmocka_unit_test(test_too_large),     cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_rate_spelling),
+        cmocka_unit_test(test_too_little),
+        cmocka_unit_test(test_too_much),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_repairs),
+        cmocka_unit_test(test_repairs_that_cannot_decide),
+        cmocka_unit_test(test_repairs_that_say_too_much),
+        cmocka_unit_test(test_repairs_of_the_same_keys),
         cmocka_unit_test(test_hidden),
     };
     int failed = conf_case_enter() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
