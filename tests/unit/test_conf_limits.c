@@ -156,7 +156,9 @@ static void test_repairs(void **state)
     assert_int_equal(conf_number(conf, "limit", "rate", "late"), 0);
     assert_int_equal(conf_number(conf, "limit", "otp", "late"), 1);
     conf_free(conf);
-    conf = good(BACKEND "[limit a]\nkind = set\nmatch = key:*\n[limit b]\nkind = list\nmatch = key:*\n", NULL, NULL);
+    conf = good(BACKEND "[limit a]\nkind = set\nmatch = key:*\n[limit b]\nkind = list\nmatch = key:*\n"
+                        "[limit c]\nkind = window\nrate = 1/1s\nprefix = rl:b:\n",
+                NULL, NULL);
     assert_int_equal(conf_number(conf, "limit", "a", "mode"), 0);
     conf_free(conf);
 }
@@ -184,7 +186,8 @@ static void test_repairs_that_say_too_much(void **state)
     (void)state;
     wrong(BACKEND "[limit a]\nkind = zset\nmatch = key:a\nrate = 1/1s\nburst = 3\nlease = 1s\nprefix = a\n"
                   "shadow = yes\nlocal_share = 5\ndeny_cache = no\non_backend_down = local\n[limit b]\nkind = gcra\n"
-                  "rate = 1/1s\nmatch = key:b\nmode = observe\nttl = 1s\nlate = error\n",
+                  "rate = 1/1s\nmatch = key:b\nmode = observe\nttl = 1s\nlate = error\n[limit c]\nkind = gcra\nrate = "
+                  "1/1s\nmatch = key:b\n",
           NULL, NULL,
           "t.ini:6: limit.a.rate: is for the kinds that are called by name, this one is zset\n"
           "t.ini:7: limit.a.burst: is for the kinds that are called by name, this one is zset\n"
@@ -197,7 +200,8 @@ static void test_repairs_that_say_too_much(void **state)
           "t.ini:17: limit.b.match: is for kinds zset, set, list, counter and incr, this one is gcra\n"
           "t.ini:18: limit.b.mode: is for kinds zset, set, list, counter and incr, this one is gcra\n"
           "t.ini:19: limit.b.ttl: is for kinds zset, set, list, counter and incr, this one is gcra\n"
-          "t.ini:20: limit.b.late: is for kinds zset, set, list, counter and incr, this one is gcra");
+          "t.ini:20: limit.b.late: is for kinds zset, set, list, counter and incr, this one is gcra\n"
+          "t.ini:24: limit.c.match: is for kinds zset, set, list, counter and incr, this one is gcra");
 }
 
 /* Of the same keys the first rule has them all; kinds that no command can be both of do not meet. */
