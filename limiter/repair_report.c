@@ -1,7 +1,6 @@
 #include "limiter/repair_report.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 /* Clocks that differ by less are as good as right. */
@@ -13,17 +12,23 @@ struct report {
 };
 
 /* One line; what does not fit is cut, and stays a line. */
-__attribute__((format(printf, 2, 3))) static void say(struct report *report, const char *format, ...)
-{
-    size_t room = REPAIR_REPORT_MAX - report->len;
-    va_list args;
+#define SAY(report, ...) end_line(report, snprintf((report)->text + (report)->len, room(report), __VA_ARGS__))
 
-    if (room < 2)
+/* For a line without its end. */
+static size_t room(const struct report *report)
+{
+    size_t left = REPAIR_REPORT_MAX - report->len;
+
+    return left > 1 ? left - 1 : 0;
+}
+
+static void end_line(struct report *report, int len)
+{
+    size_t most = room(report);
+
+    if (most == 0)
         return;
-    va_start(args, format);
-    int len = vsnprintf(report->text + report->len, room - 1, format, args);
-    va_end(args);
-    report->len += len < 0 ? 0 : (size_t)len < room - 1 ? (size_t)len : room - 2;
+    report->len += len < 0 ? 0 : (size_t)len < most ? (size_t)len : most - 1;
     report->text[report->len++] = '\n';
 }
 
@@ -48,10 +53,10 @@ static void say_race(struct report *report, const struct repair_rule *rule, cons
     if (stats->overlaps == 0)
         return;
     if (rule->mode == REPAIR_ENFORCE)
-        say(report, "%" PRIu64 " acts came after another's that their check did not know of; each had its place",
+        SAY(report, "%" PRIu64 " acts came after another's that their check did not know of; each had its place",
             stats->overlaps);
     else
-        say(report,
+        SAY(report,
             "the race happens: %" PRIu64 " acts came after another's that their check did not know of; set mode = "
             "enforce",
             stats->overlaps);
@@ -61,17 +66,17 @@ static void say_maximum(struct report *report, const struct repair_rule *rule, c
                         const struct repair_learn *learn)
 {
     if (learn->goes_on)
-        say(report,
+        SAY(report,
             "clients act though the count is at max = %" PRId64 ": their own maximum is higher, raise max to it or "
             "lower theirs",
             rule->max);
     else if (learn->stops_at && rule->max && learn->stops_at != rule->max)
-        say(report, "clients stop at %" PRId64 " by themselves, not at max = %" PRId64 ": make them the same",
+        SAY(report, "clients stop at %" PRId64 " by themselves, not at max = %" PRId64 ": make them the same",
             learn->stops_at, rule->max);
     else if (learn->stops_at)
-        say(report, "clients stop at %" PRId64 " by themselves", learn->stops_at);
+        SAY(report, "clients stop at %" PRId64 " by themselves", learn->stops_at);
     if (stats->above > 0)
-        say(report, "%" PRIu64 " checks found more than that, at most %" PRId64, stats->above, stats->most);
+        SAY(report, "%" PRIu64 " checks found more than that, at most %" PRId64, stats->above, stats->most);
 }
 
 static void say_acts(struct report *report, const struct repair_stats *stats, const struct repair_learn *learn)
@@ -79,13 +84,13 @@ static void say_acts(struct report *report, const struct repair_stats *stats, co
     int64_t pause_us = repair_learn_pause_us(learn);
 
     if (pause_us > 0)
-        say(report, "99 in 100 acts follow their check within %" PRId64 " ms; a place is held for %" PRId64 " ms",
+        SAY(report, "99 in 100 acts follow their check within %" PRId64 " ms; a place is held for %" PRId64 " ms",
             (pause_us + 999) / 1000, repair_learn_hold_us(learn) / 1000);
     if (stats->unasked > 0)
-        say(report, "%" PRIu64 " acts came without any check: such a client can take places beyond the limit",
+        SAY(report, "%" PRIu64 " acts came without any check: such a client can take places beyond the limit",
             stats->unasked);
     if (stats->late > 0)
-        say(report, "%" PRIu64 " acts had no place any more", stats->late);
+        SAY(report, "%" PRIu64 " acts had no place any more", stats->late);
 }
 
 static void say_clocks(struct report *report, const char *what, const struct repair_clocks *clocks)
@@ -93,7 +98,7 @@ static void say_clocks(struct report *report, const char *what, const struct rep
     int64_t ms = repair_clocks_spread_us(clocks) / 1000;
 
     if (ms * 1000 >= CLOCKS_DIFFER_US)
-        say(report,
+        SAY(report,
             "%s differ by up to %" PRId64 ".%" PRId64 " s: clients with other clocks, or other leases, remove what "
             "others still hold",
             what, ms / 1000, ms % 1000 / 100);
@@ -105,7 +110,7 @@ size_t repair_report(char text[REPAIR_REPORT_MAX], const struct repair_rule *rul
     struct report report = {.text = text};
     bool observes = rule->mode == REPAIR_OBSERVE;
 
-    say(&report, "%s: kind %s, key:%s, %s, %" PRIu64 " checks, %" PRIu64 " acts", rule->name, kind_name(rule->kind),
+    SAY(&report, "%s: kind %s, key:%s, %s, %" PRIu64 " checks, %" PRIu64 " acts", rule->name, kind_name(rule->kind),
         rule->pattern, observes ? "observed only" : "enforced", stats->checks, stats->acts);
     say_race(&report, rule, stats);
     say_maximum(&report, rule, stats, learn);
@@ -113,7 +118,7 @@ size_t repair_report(char text[REPAIR_REPORT_MAX], const struct repair_rule *rul
     say_clocks(&report, "times in ZREMRANGEBYSCORE", &stats->cutoffs);
     say_clocks(&report, "times in ZADD", &stats->scores);
     if (stats->endless > 0)
-        say(&report,
+        SAY(&report,
             "%" PRIu64 " of %" PRIu64 " new counters had no expiry a second later and may never end; set mode = "
             "enforce and a ttl",
             stats->endless, stats->born);
