@@ -14,12 +14,9 @@ struct report {
 /* One line; what does not fit is cut, and stays a line. */
 #define SAY(report, ...) end_line(report, snprintf((report)->text + (report)->len, room(report), __VA_ARGS__))
 
-/* For a line without its end. */
 static size_t room(const struct report *report)
 {
-    size_t left = REPAIR_REPORT_MAX - report->len;
-
-    return left > 1 ? left - 1 : 0;
+    return REPAIR_REPORT_MAX - report->len;
 }
 
 static void end_line(struct report *report, int len)
