@@ -1,7 +1,7 @@
 /*
  * Repaired commands on their way: the script's call that a check, an act or a count becomes, and what each is answered
- * while no backend can decide. The call points into the command, as in limit_call.h. Pure; any thread.
- * Contracts: limiter/scripts/repair_*.lua.
+ * while no backend can decide. The call points into the command and the rule's table, as in limit_call.h. Pure; any
+ * thread. Contracts: limiter/scripts/repair_*.lua.
  */
 #pragma once
 

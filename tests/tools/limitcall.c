@@ -3,18 +3,23 @@
  * what a backend would get, or the error reply that the client would get (exit code 1). With --reply a script's reply
  * follows the request on stdin, and what the client would get of it is written (exit code 3: the script is not loaded).
  *
+ * With --repair the request is one of a client that knows nothing of limits, under one rule; what the rule has nothing
+ * to do with is written as it is.
+ *
  *   limitcall [--eval] [--upstash] [--leave] [--exact] [--reservations] [--deadline-us N] | --reply 2|3
+ *             [--repair KIND MAX TTL-MS LATE PATTERN [--number N] [--owner N] [--resp 2|3]]      (words of [limit])
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "limiter/limit_verdict.h"
+#include "limiter/repair_call.h"
 #include "protocol/command.h"
 #include "protocol/reply.h"
 #include "protocol/resp.h"
 
-enum { INPUT_MAX = 16 << 20, EXIT_USAGE = 64, EXIT_NOT_LOADED = 3 };
+enum { RULE_WORDS = 5, ARGS_MAX = 2100, INPUT_MAX = 16 << 20, EXIT_USAGE = 64, EXIT_NOT_LOADED = 3 };
 
 struct options {
     enum limit_dialect dialect;
@@ -23,16 +28,63 @@ struct options {
     bool leave;
     unsigned resp; /* 0: no reply is expected */
     int64_t deadline_us;
+    struct repair_rule rule; /* without a name: none */
+    struct repair_terms terms;
 };
 
 static struct limit_call call;
-static struct limit_slice args[LIMIT_ARGS_MAX + 1];
+static struct limit_slice args[ARGS_MAX];
 static uint8_t input[INPUT_MAX];
 
 static void write_all(const uint8_t *bytes, size_t len)
 {
     if (fwrite(bytes, 1, len, stdout) != len || fflush(stdout) != 0)
         exit(EXIT_FAILURE);
+}
+
+static unsigned word(const char *const *words, const char *text)
+{
+    unsigned i = 0;
+
+    while (words[i] && strcmp(words[i], text) != 0)
+        i++;
+    return i;
+}
+
+static void read_rule(char **argv, struct options *options)
+{
+    static const char *const kinds[] = {"zset", "set", "list", "counter", "incr", NULL};
+    static const char *const lates[] = {"record", "reject", "error", NULL};
+
+    options->rule = (struct repair_rule){
+        .name = "rule",
+        .kind = (enum repair_kind)(1u << word(kinds, argv[0])),
+        .max = strtoll(argv[1], NULL, 10),
+        .ttl_ms = strtoll(argv[2], NULL, 10),
+        .late = (enum repair_late)word(lates, argv[3]),
+        .pattern = argv[4],
+    };
+    options->terms.max = options->terms.refused = options->rule.max;
+}
+
+/* An option with a number. */
+static bool read_number(const char *name, const char *text, struct options *options)
+{
+    unsigned long long n = strtoull(text, NULL, 10);
+
+    if (strcmp(name, "--deadline-us") == 0)
+        options->deadline_us = (int64_t)n;
+    else if (strcmp(name, "--reply") == 0)
+        options->resp = (unsigned)n;
+    else if (strcmp(name, "--number") == 0)
+        options->terms.number = n;
+    else if (strcmp(name, "--owner") == 0)
+        options->terms.owner = n;
+    else if (strcmp(name, "--resp") == 0)
+        options->terms.resp = (unsigned)n;
+    else
+        return false;
+    return true;
 }
 
 static bool read_options(int argc, char **argv, struct options *options)
@@ -48,12 +100,13 @@ static bool read_options(int argc, char **argv, struct options *options)
             options->settings.throttle_exact = true;
         else if (strcmp(argv[i], "--reservations") == 0)
             options->settings.reservations = true;
-        else if (strcmp(argv[i], "--deadline-us") == 0 && i + 1 < argc)
-            options->deadline_us = strtoll(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "--reply") == 0 && i + 1 < argc)
-            options->resp = (unsigned)strtoul(argv[++i], NULL, 10);
-        else
+        else if (strcmp(argv[i], "--repair") == 0 && i + RULE_WORDS < argc) {
+            read_rule(argv + i + 1, options);
+            i += RULE_WORDS;
+        } else if (i + 1 >= argc || !read_number(argv[i], argv[i + 1], options))
             return false;
+        else
+            i++;
     }
     return true;
 }
@@ -61,7 +114,7 @@ static bool read_options(int argc, char **argv, struct options *options)
 /* The request's length, or 0 when stdin did not begin with one. */
 static size_t read_request(size_t len, uint32_t *argc)
 {
-    const struct request_limits limits = {.max_args = LIMIT_ARGS_MAX + 1, .max_bulk = INPUT_MAX, .authenticated = true};
+    const struct request_limits limits = {.max_args = ARGS_MAX, .max_bulk = INPUT_MAX, .authenticated = true};
     struct request_scan scan = {0};
     struct request_args walk;
 
@@ -115,9 +168,25 @@ static int refuse(void)
     return EXIT_FAILURE;
 }
 
+/* False: the rule has nothing to do with the request. The call points into the table. */
+static bool repair(const struct options *options, const struct command *row, uint32_t argc)
+{
+    static struct repair_table *table;
+    struct repair_command command;
+
+    table = repair_table_new(&options->rule, 1);
+    bool has = table && repair_classify(&command, table, row, args, argc) && command.step <= REPAIR_COUNT;
+
+    if (has)
+        repair_call(&call, &command, &options->terms);
+    return has;
+}
+
 int main(int argc, char **argv)
 {
-    struct options options = {.deadline_us = LIMIT_NEVER_US, .settings = {.ticket_ms = 3000}};
+    struct options options = {.deadline_us = LIMIT_NEVER_US,
+                              .settings = {.ticket_ms = 3000},
+                              .terms = {.hold_us = 1000000, .owner = 1, .number = 1, .resp = 2}};
     uint32_t count = 0;
 
     if (!read_options(argc, argv, &options)) {
@@ -127,11 +196,15 @@ int main(int argc, char **argv)
     size_t len = fread(input, 1, sizeof input, stdin);
     size_t request_len = read_request(len, &count);
     const struct command *row = request_len ? command_find(args[0].bytes, args[0].len, NULL, 0) : NULL;
-    if (!row || row->cls != COMMAND_LIMIT) {
+    if (row && options.rule.name && !repair(&options, row, count)) {
+        write_all(input, request_len);
+        return EXIT_SUCCESS;
+    }
+    if (!row || (!options.rule.name && row->cls != COMMAND_LIMIT)) {
         fputs("limitcall: no request of a limiter command on stdin\n", stderr);
         return EXIT_USAGE;
     }
-    if (!limit_call_parse(&call, row, args, count, &options.settings))
+    if (!options.rule.name && !limit_call_parse(&call, row, args, count, &options.settings))
         return refuse();
     return options.resp ? shape(&options, input + request_len, len - request_len) : encode(&options);
 }

@@ -1,0 +1,146 @@
+"""Clients' commands as rules of repair send them, end to end without a proxy: limitcall translates, a real Redis runs
+the scripts. Where nothing is limited, every reply is the command's own, byte for byte."""
+
+import random
+
+import pytest
+
+from harness import encode
+from limiter_scripts.lab import ODD_KEYS, Lab, is_error
+from limiter_scripts.translated import Translator
+
+MEMBERS = ["a", "b", "c", "d"]
+
+
+class Repaired(Translator):
+    """A client under one rule; what the rule has nothing to do with goes as it is."""
+
+    def __init__(self, lab, kind, limit, ttl_ms=0, late="record", pattern="*", owner=1):
+        super().__init__(lab, "--repair", kind, str(limit), str(ttl_ms), late, pattern, "--owner", str(owner))
+        self.number = 0
+
+    def raw(self, *command, resp=2):
+        """The reply's bytes as the client would get them."""
+        self.number += 1
+        options = ("--number", str(self.number), "--resp", str(resp))
+        request = self.request(*command, options=options)
+        if request[0] != b"EVALSHA":
+            self.lab.connection.send(encode(*command))
+            return self.lab.connection.read_reply()
+        reply = self.run(request)
+        return self.tool(encode(*command) + reply, *self.options, *options, "--reply", str(resp))
+
+    def direct(self, *command):
+        """The same command's reply without the rule."""
+        self.lab.connection.send(encode(*command))
+        return self.lab.connection.read_reply()
+
+
+@pytest.fixture
+def lab(redis_server):
+    """Scripts on the real clock, since what is compared is a real Redis."""
+    with Lab(redis_server, virtual=False) as made:
+        yield made
+
+
+def score(rng):
+    return rng.choice(["1", "-2.5", "1e300", "inf", "140147465424316560", "0x10", "x", ""])
+
+
+def zset(rng):
+    pairs = [word for _ in range(rng.randint(1, 3)) for word in (score(rng), rng.choice(MEMBERS))]
+    flags = rng.sample(["NX", "XX", "GT", "lt", "CH", "INCR"], rng.choice((0, 0, 1, 1, 2)))
+    return rng.choice([("ZADD", "k", *flags, *pairs), ("ZADD", "k", *flags, *pairs[:2]), ("ZADD", "k", *pairs[:-1]),
+                       ("ZINCRBY", "k", score(rng), rng.choice(MEMBERS)), ("ZREM", "k", rng.choice(MEMBERS)),
+                       ("ZADD", "k", *pairs), ("ZCOUNT", "k", score(rng), "+inf"), ("ZCOUNT", "k", "-inf", "+inf")])
+
+
+def members(rng, *names):
+    return (rng.choice(names), "k", *(rng.choice(MEMBERS) for _ in range(rng.randint(0, 4))))
+
+
+def counter(rng):
+    by = rng.choice(["1", "5", "-3", "9223372036854775807", "x", "01"])
+    return rng.choice([("INCR", "k"), ("INCR", "k", "1"), ("INCRBY", "k", by), ("DECR", "k"), ("DECRBY", "k", by),
+                       ("INCRBYFLOAT", "k", by), ("INCRBYFLOAT", "k", "0.5"), ("SET", "k", rng.choice(["7", "x"]))])
+
+
+CHECKS = {"zset": "ZCARD", "set": "SCARD", "list": "LLEN", "counter": "GET", "incr": "GET"}
+COMMANDS = {"zset": zset, "set": lambda rng: members(rng, "SADD", "SADD", "SREM"),
+            "list": lambda rng: members(rng, "LPUSH", "RPUSH", "LPUSHX", "RPUSHX"), "counter": counter, "incr": counter}
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+@pytest.mark.parametrize("kind", list(CHECKS))
+def test_every_reply_is_the_commands_own_where_nothing_is_limited(lab, kind, resp):
+    """The same random commands on two keys, errors, wrong types and missing keys among them."""
+    rng, client = random.Random(resp), Repaired(lab, kind, 0 if kind == "incr" else 10**9, late="record" if kind == "counter" else "reject")
+    lab.call("HELLO", resp)
+    differing = []
+    for turn in range(60):
+        if turn % 12 == 0:
+            lab.forget()
+            for key in ("k", "direct") if turn % 24 == 12 else ():
+                lab.call("HSET", key, "f", "v")
+        command = COMMANDS[kind](rng)
+        same = (command[0], "direct", *command[2:])
+        pairs = [(client.raw(*command, resp=resp), client.direct(*same)), (contents(lab, "k"), contents(lab, "direct"))]
+        lab.call("DEL", *[key for key in lab.call("KEYS", "rg:*")] or ["-"])
+        pairs.append((client.raw(CHECKS[kind], "k", resp=resp), client.direct(CHECKS[kind], "direct")))
+        lab.call("DEL", *[key for key in lab.call("KEYS", "rg:*")] or ["-"])
+        differing += [(command, one, other) for one, other in pairs if one != other and not beyond_doubles(other)]
+    assert differing == []
+
+
+def contents(lab, key):
+    """All there is in a key; the order within a set is chance."""
+    return sorted(lab.call("SMEMBERS", key)) if lab.call("TYPE", key) == "set" else lab.dump(key)
+
+
+def beyond_doubles(reply):
+    """An integer that a script cannot hold: its contract says so."""
+    return isinstance(reply, bytes) and reply[:1] == b":" and abs(int(reply[1:])) >= 2**53
+
+
+@pytest.mark.parametrize("kind, act", [("zset", ("ZADD", "k", "1")), ("set", ("SADD", "k")), ("list", ("RPUSH", "k"))])
+def test_a_check_and_its_act(lab, kind, act):
+    first, second = Repaired(lab, kind, 1, owner=1), Repaired(lab, kind, 1, owner=2, late="reject")
+    check = (CHECKS[kind], "k")
+    assert first.raw(*check) == b":0\r\n" and second.raw(*check) == b":1\r\n"
+    assert first.raw(*act, "a") == b":1\r\n" and second.raw(*act, "b") == b":0\r\n"
+    assert second.raw(*check) == b":1\r\n" and lab.call("KEYS", "*") == [b"k"]
+
+
+def test_guesses_at_a_one_time_password(lab):
+    """GET, compare, INCR: three guesses, not one more, however many ask at once; and the counter ends."""
+    clients = [Repaired(lab, "counter", 3, 60000, "reject", owner=owner) for owner in range(1, 7)]
+    told = [client.raw("GET", "k") for client in clients]
+    assert told == [b"$-1\r\n", b"$1\r\n1\r\n", b"$1\r\n2\r\n", *[b"$1\r\n3\r\n"] * 3]
+    assert [client.raw("INCR", "k") for client in clients] == [b":1\r\n", b":2\r\n", b":3\r\n", *[b":4\r\n"] * 3]
+    assert lab.call("GET", "k") == b"3" and 0 < lab.call("PTTL", "k") <= 60000
+
+
+def test_a_counter_with_a_cap(lab):
+    client = Repaired(lab, "incr", 2, 60000)
+    assert [client.raw("INCR", "k") for _ in range(4)] == [b":1\r\n", b":2\r\n", b":3\r\n", b":3\r\n"]
+    assert client.raw("DECRBY", "k", 2) == b":0\r\n" and 0 < lab.call("PTTL", "k") <= 60000
+
+
+def test_what_no_rule_matches_is_sent_as_it_is(lab):
+    client = Repaired(lab, "zset", 1, pattern="concurrent:*")
+    for command in (("ZADD", "k", 1, "a"), ("ZCARD", "concurrentx"), ("GET", "concurrent:1"), ("PING",)):
+        assert client.tool(encode(*command), *client.options) == encode(*command)
+
+
+@pytest.mark.parametrize("key", ODD_KEYS, ids=["tag", "braces", "bytes", "long"])
+def test_keys_of_any_bytes(lab, key):
+    client = Repaired(lab, "zset", 1)
+    assert client.raw("ZCARD", key) == b":0\r\n" and client.raw("ZADD", key, 1, key) == b":1\r\n"
+    assert client.raw("ZCARD", key) == b":1\r\n" and is_error(lab.call("GET", key), "WRONGTYPE")
+
+
+def test_a_whole_batch_at_once(lab):
+    client = Repaired(lab, "zset", 1000, late="error")
+    pairs = [word for i in range(1000) for word in (i, f"m{i}")]
+    assert client.raw("ZADD", "k", *["CH"] * 6, *pairs) == b":1000\r\n"
+    assert client.raw("ZADD", "k", 1, "more") == b"-LIMITED rule max=1000 live=1000\r\n"
