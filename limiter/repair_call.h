@@ -14,7 +14,7 @@ struct reply_writer;
 
 /* What the rule, the connection and what was learnt (repair_learn.h) say about this one. */
 struct repair_terms {
-    int64_t max;     /* a check's: at most the rule's */
+    int64_t max;     /* a check's: at most the rule's; 0 refuses it */
     int64_t refused; /* the least count that a check is told which got no place */
     int64_t hold_us; /* how long a check reserves; 0: it only looks */
     uint64_t owner;  /* of the connection: repair_owner() */

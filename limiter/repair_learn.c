@@ -20,23 +20,23 @@ enum {
     GAP_FIRST_LOG = 10 /* buckets begin at 2^10 us */
 };
 
-void repair_learn_init(struct repair_learn *learn)
+void repair_learn_init(struct repair_learn *learn, int64_t rule_max)
 {
-    *learn = (struct repair_learn){0};
+    *learn = (struct repair_learn){.rule_max = rule_max};
 }
 
-int64_t repair_learn_max(struct repair_learn *learn, int64_t rule_max, int64_t now_us)
+int64_t repair_learn_max(struct repair_learn *learn, int64_t now_us)
 {
-    if (!learn->stops_at || learn->stops_at >= rule_max)
-        return rule_max;
+    if (!learn->stops_at || learn->stops_at >= learn->rule_max)
+        return learn->rule_max;
     if (learn->probe_us + PROBE_LASTS_US <= now_us)
         learn->probe_us = now_us + PROBE_EACH_US;
-    return now_us < learn->probe_us ? learn->stops_at : rule_max;
+    return now_us < learn->probe_us ? learn->stops_at : learn->rule_max;
 }
 
-int64_t repair_learn_refused(const struct repair_learn *learn, int64_t rule_max)
+int64_t repair_learn_refused(const struct repair_learn *learn)
 {
-    return learn->goes_on ? REPAIR_REFUSED_SURELY : rule_max;
+    return learn->goes_on ? REPAIR_REFUSED_SURELY : learn->rule_max;
 }
 
 /* Four buckets to each doubling. */
@@ -105,20 +105,26 @@ void repair_learn_found(struct repair_learn *learn, bool found)
     }
 }
 
-/* Whether clients that are told this count stop, while they go on at a lower one; without a lower one, none may act. */
-static bool is_a_stop(const struct repair_learn *learn, unsigned told)
+/*
+ * Whether clients that are told this count stop, while they go on at a lower one. Where none is known to go on, as all
+ * places were kept by checks since before we came, it is found from above: the count right below what is refused.
+ */
+static bool is_a_stop(const struct repair_learn *learn, int64_t told)
 {
     uint32_t asked = learn->asked[told], acted = learn->acted[told];
-    bool lower = false, step = false;
+    bool known = false, step = false;
 
     if (asked < ENOUGH || acted * NEARLY_NONE >= asked)
         return false;
-    for (unsigned i = 0; i < told; i++) {
-        lower = lower || learn->asked[i] >= ENOUGH;
-        step = step || (learn->asked[i] >= ENOUGH && learn->acted[i] > 0 &&
-                        acted * STEP * learn->asked[i] <= learn->acted[i] * asked);
+    for (int64_t i = 0; i < told; i++) {
+        bool go_on = learn->asked[i] >= ENOUGH && learn->acted[i] > 0;
+
+        known = known || go_on;
+        step = step || (go_on && acted * STEP * learn->asked[i] <= learn->acted[i] * asked);
     }
-    return lower ? step : acted == 0 && asked >= MORE;
+    int64_t refused = learn->stops_at ? learn->stops_at : learn->rule_max;
+
+    return known ? step : told + 1 == refused && asked >= MORE && acted * MORE <= asked;
 }
 
 /* The guess was too low: it and what led to it are forgotten. */
@@ -145,6 +151,6 @@ void repair_learn_count(struct repair_learn *learn, int64_t told, bool acted)
     }
     bool lower = !learn->stops_at || told < learn->stops_at;
 
-    if (lower && is_a_stop(learn, (unsigned)told))
+    if (told > 0 && lower && is_a_stop(learn, told))
         learn->stops_at = told;
 }

@@ -26,6 +26,7 @@ enum { REPAIR_COUNTS = 256, REPAIR_GAP_BUCKETS = 64 };
 #define REPAIR_REFUSED_SURELY INT64_C(1000000000)
 
 struct repair_learn {
+    int64_t rule_max;
     uint16_t asked[REPAIR_COUNTS], acted[REPAIR_COUNTS]; /* by the count that was told */
     int64_t stops_at;                                    /* 0: not known */
     int64_t probe_us;                                    /* when checks are told the truth again for a moment */
@@ -35,11 +36,11 @@ struct repair_learn {
     uint32_t in_time; /* acts since the last late one */
 };
 
-void repair_learn_init(struct repair_learn *learn);
+void repair_learn_init(struct repair_learn *learn, int64_t rule_max); /* 0: not known */
 
 /* The max and the refused count of a check that is sent now. */
-int64_t repair_learn_max(struct repair_learn *learn, int64_t rule_max, int64_t now_us);
-int64_t repair_learn_refused(const struct repair_learn *learn, int64_t rule_max);
+int64_t repair_learn_max(struct repair_learn *learn, int64_t now_us);
+int64_t repair_learn_refused(const struct repair_learn *learn);
 
 int64_t repair_learn_hold_us(const struct repair_learn *learn);
 /* The 99th percentile of the pauses; 0: not known. */

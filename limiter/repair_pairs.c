@@ -65,7 +65,8 @@ void repair_pairs_free(struct repair_pairs *pairs)
 
 static struct owner_list *owner_list(struct repair_pairs *pairs, const struct repair_check *check)
 {
-    return &pairs->owners[hash_mix(check->key ^ check->rule, check->owner | 1) & pairs->mask];
+    return &pairs
+                ->owners[hash_mix(check->key ^ check->rule, check->owner ^ UINT64_C(0xe7037ed1a0b428db)) & pairs->mask];
 }
 
 static struct key_queue *key_queue(struct repair_pairs *pairs, const struct repair_check *check)
@@ -173,8 +174,7 @@ static struct waiting *find_any(struct repair_pairs *pairs, const struct repair_
     struct waiting *waiting = TAILQ_LAST(key_queue(pairs, act), key_queue), *best = NULL;
 
     for (unsigned i = 0; waiting && i < LOOKED_AT; waiting = TAILQ_PREV(waiting, key_queue, by_key), i++) {
-        bool may_be = same_key(&waiting->check, act) && fresh(&waiting->check, act->at_us) &&
-                      (!waiting->check.monitor || waiting->check.owner == act->owner);
+        bool may_be = same_key(&waiting->check, act) && fresh(&waiting->check, act->at_us);
 
         if (may_be && !best)
             *newest_us = waiting->check.at_us;

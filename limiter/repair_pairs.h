@@ -20,7 +20,6 @@ struct repair_check {
     int64_t told, at_us;
     int64_t hold_us; /* as long the check counts; longer it is only remembered */
     bool refused;    /* it was told so much that no act was to follow */
-    bool monitor;    /* no act of another connection is taken for its */
 };
 
 /* A check that was not refused, and yet no act followed. */

@@ -4,27 +4,20 @@
 
 #include "limiter/hash.h"
 #include "limiter/limit_verdict.h"
+#include "limiter/repair_askers.h"
 #include "limiter/repair_born.h"
 #include "limiter/repair_pairs.h"
 #include "protocol/command.h"
 
 enum {
-    REMEMBERED = 1024,  /* keys, of which the last act is known, and connections */
-    IDLE_CHECKS = 20,   /* that make a monitor */
-    IDLE_SWAPPED = 100, /* where a client's act may come on another connection than its check */
-    SWAPS_OF = 64,      /* acts, of the last of which the swapped ones are counted */
+    REMEMBERED = 1024, /* keys, of which the last act is known */
+    SWAPS_OF = 64,     /* acts, of the last of which the swapped ones are counted */
 };
 
 /* Of the keys that fall here only the last one is known. */
 struct acted_key {
     uint64_t key;
     int64_t at_us;
-};
-
-/* Of the connections that fall here, too. */
-struct seen_client {
-    uint64_t owner;
-    unsigned idle; /* checks with room since its last act */
 };
 
 struct watched {
@@ -39,7 +32,7 @@ struct repair_watch {
     uint64_t seed, number;
     struct acted_key acted[REMEMBERED];
     struct repair_born born;
-    struct seen_client clients[REMEMBERED];
+    struct repair_askers askers;
     struct watched rules[];
 };
 
@@ -65,7 +58,7 @@ struct repair_watch *repair_watch_new(const struct repair_table *table, size_t c
         return NULL;
     }
     for (size_t i = 0; i < n; i++)
-        repair_learn_init(&watch->rules[i].learn);
+        repair_learn_init(&watch->rules[i].learn, repair_table_at(table, i)->max);
     return watch;
 }
 
@@ -97,13 +90,9 @@ static void note_swap(struct watched *rule, bool swapped)
     rule->swaps += swapped ? SWAPS_OF : 0;
 }
 
-static struct seen_client *seen(struct repair_watch *watch, uint64_t owner, unsigned rule)
+static uint64_t asker_of(const struct repair_watch *watch, const struct repair_command *command, uint64_t owner)
 {
-    struct seen_client *client = &watch->clients[(owner ^ rule) % REMEMBERED];
-
-    if (client->owner != owner)
-        *client = (struct seen_client){.owner = owner};
-    return client;
+    return hash_mix(key_of(watch, command) ^ command->rule->index, owner ^ UINT64_C(0xe7037ed1a0b428db));
 }
 
 /* Up to an eighth longer: who checks in step with the hold would always be the first when its place is free. */
@@ -112,29 +101,30 @@ static int64_t jittered(int64_t hold_us, uint64_t number)
     return hold_us + hold_us / 8 * (int64_t)(number * 40503 % 64) / 64;
 }
 
-static bool is_monitor(struct repair_watch *watch, const struct watched *rule, uint64_t owner, unsigned index)
+static void check_terms(struct repair_watch *watch, const struct repair_command *command, uint64_t owner,
+                        int64_t now_us, struct repair_terms *terms)
 {
-    return seen(watch, owner, index)->idle >= (swaps(rule) ? IDLE_SWAPPED : IDLE_CHECKS);
+    struct repair_learn *learn = &watched(watch, command)->learn;
+
+    terms->max = repair_learn_max(learn, now_us);
+    terms->hold_us = jittered(repair_learn_hold_us(learn), terms->number);
+    if (repair_askers_has_enough(&watch->askers, asker_of(watch, command, owner), now_us))
+        terms->max = 0;
 }
 
 void repair_watch_terms(struct repair_watch *watch, const struct repair_command *command,
                         const struct repair_client *client, unsigned resp, int64_t now_us, struct repair_terms *terms)
 {
-    struct watched *rule = watched(watch, command);
-    int64_t rule_max = command->rule->max;
-    bool asks = command->step == REPAIR_CHECK && !client->looks;
-    bool monitor = asks && is_monitor(watch, rule, client->owner, command->rule->index);
-
-    watch->number++;
     *terms = (struct repair_terms){
-        .max = asks ? repair_learn_max(&rule->learn, rule_max, now_us) : rule_max,
-        .refused = repair_learn_refused(&rule->learn, rule_max),
-        .hold_us = asks ? jittered(repair_learn_hold_us(&rule->learn), watch->number) : 0,
+        .max = command->rule->max,
+        .refused = repair_learn_refused(&watched(watch, command)->learn),
         .owner = client->owner,
-        .number = monitor ? 0 : watch->number,
+        .number = ++watch->number,
         .free_only = client->looks,
         .resp = resp,
     };
+    if (command->step == REPAIR_CHECK && !client->looks)
+        check_terms(watch, command, client->owner, now_us, terms);
 }
 
 static void check_told(struct repair_watch *watch, const struct repair_command *command,
@@ -154,10 +144,8 @@ static void check_told(struct repair_watch *watch, const struct repair_command *
     }
     if (client->looks)
         return;
-    if (!refused)
-        seen(watch, client->owner, command->rule->index)->idle++;
-    bool monitor = is_monitor(watch, rule, client->owner, command->rule->index);
-
+    if (terms && !refused)
+        repair_askers_told(&watch->askers, asker_of(watch, command, client->owner), sent_us, terms->hold_us);
     repair_pairs_check(watch->pairs,
                        &(struct repair_check){.key = key_of(watch, command),
                                               .owner = client->owner,
@@ -165,8 +153,7 @@ static void check_told(struct repair_watch *watch, const struct repair_command *
                                               .told = told,
                                               .at_us = sent_us,
                                               .hold_us = repair_learn_hold_us(&rule->learn),
-                                              .refused = refused,
-                                              .monitor = monitor},
+                                              .refused = refused},
                        now_us);
 }
 
@@ -193,7 +180,7 @@ static void acted(struct repair_watch *watch, const struct repair_command *comma
     enum repair_match match = late ? repair_pairs_act_late(watch->pairs, &act, &check)
                                    : repair_pairs_act(watch->pairs, &act, swaps(rule), &check);
 
-    seen(watch, owner, act.rule)->idle = 0;
+    repair_askers_acted(&watch->askers, asker_of(watch, command, owner));
     rule->stats.late += late;
     rule->stats.unasked += match == REPAIR_UNASKED;
     rule->stats.overlaps += overtaken(watch, &act, check.at_us);

@@ -7,8 +7,9 @@
  *                            ├── its connection checks again when it has ended, or ten seconds ──> n does not convert
  *                            └── memory is needed ──> forgotten
  *
- * A connection that checked again and again and never acted, while there was room, is likely a monitor: it keeps one
- * place at most, under one name, until it acts.
+ * A connection that checks a key again and again and never acts, though there is room, may be a monitor. It is told
+ * that there is room, and gets a place, once in each hold; in between it is told that all are taken, which is right for
+ * a client, too. Who shall see the true count is to be known for a monitor (repair_client).
  *
  * A bounded table, taken at the start; nothing is allocated afterwards. One thread: each worker has its own. No clock:
  * now_us is monotonic. Keys are known by their keyed hash only. The owner frees it.
@@ -37,7 +38,7 @@ struct repair_stats {
 /* A client's connection. */
 struct repair_client {
     uint64_t owner;
-    bool looks; /* neither reserves nor takes reservations: it WATCHes, or is known for a monitor */
+    bool looks; /* neither reserves nor takes reservations: it WATCHes, or is known for a monitor, or never checks */
 };
 
 struct repair_watch;

@@ -1,6 +1,6 @@
 -- The check of a client that checks first and acts later (ZCARD, ZCOUNT, SCARD, LLEN, GET): it reserves.
 --   KEYS        K, P (parts/held.lua)
---   ARGV[2]     max >= 1: below it a place is reserved
+--   ARGV[2]     max: below it a place is reserved; 0 refuses
 --   ARGV[3]     for how long, in microseconds; 0 looks only: reserves nothing, writes nothing
 --   ARGV[4]     the reservation's name, owner:number, used once
 --   ARGV[5]     refused: the least count that a check is told which got no place

@@ -1,8 +1,8 @@
 /*
  * Any bytes as a command of a client whose keys are repaired: what a rule has to do with is encoded in the length that
  * was announced, is one request by the proxy's own scanner, names keys of one slot, passes on every argument but the
- * key, and is answered in one reply without a backend. The first byte chooses how, the second the command; the
- * arguments are parted by blanks, the last two may be repeated.
+ * key, and is answered in one reply without a backend. What is learnt from any reply keeps its bounds. The first byte
+ * chooses how, the second the command; the arguments are parted by blanks, the last two may be repeated.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include "limiter/companion.h"
 #include "limiter/pattern.h"
-#include "limiter/repair_call.h"
+#include "limiter/repair_report.h"
 #include "protocol/command.h"
 #include "protocol/reply.h"
 #include "protocol/resp.h"
@@ -25,6 +25,8 @@ static const char *const names[] = {"ZADD",   "ZADD",   "ZADD",  "ZINCRBY",     
                                     "EXPIRE", "ZCARD",  "ZREM",  "ZREMRANGEBYSCORE"};
 
 static struct repair_table *table;
+static struct repair_watch *watch;
+static int64_t now_us;
 static struct limit_call call;
 static struct limit_slice args[ARGS_MAX];
 
@@ -95,6 +97,30 @@ static void check_down(const struct repair_command *command, unsigned resp)
     }
 }
 
+/* The input is the reply, too; or, every other time, one that an act is told. */
+static void check_watch(const struct repair_command *command, const uint8_t *data, size_t size)
+{
+    struct repair_client client = {.owner = data[2] & 7, .looks = data[0] & 32};
+    struct repair_terms terms;
+    char text[REPAIR_REPORT_MAX];
+    uint8_t told[] = "*3\r\n:1\r\n:0\r\n:1\r\n";
+
+    now_us += data[2] * INT64_C(10000);
+    repair_watch_terms(watch, command, &client, 2, now_us, &terms);
+    assert(terms.max >= 0 && terms.max <= command->rule->max && terms.refused >= terms.max);
+    assert(client.looks || command->step != REPAIR_CHECK || (terms.hold_us >= 250000 && terms.hold_us <= 5700000));
+    told[9] = data[2] & 64 ? '1' : '0';
+    repair_watch_sent(watch, command, now_us);
+    if (data[0] & 64)
+        repair_watch_reply(watch, command, &client, &terms, told, sizeof told - 1, now_us, now_us);
+    else
+        repair_watch_reply(watch, command, &client, data[0] & 128 ? &terms : NULL, data + 3, size - 3, now_us, now_us);
+    repair_watch_tick(watch, now_us);
+    size_t len = repair_report(text, command->rule, repair_watch_stats(watch, command->rule->index),
+                               repair_watch_learn(watch, command->rule->index));
+    assert(len > 0 && len <= sizeof text && text[len - 1] == '\n');
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct repair_rule rules[] = {
@@ -107,8 +133,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct repair_terms terms = {.max = 5, .refused = 5, .hold_us = 1000, .owner = 7, .number = UINT64_MAX, .resp = 2};
     struct repair_command command;
 
-    if (!table)
+    if (!table) {
         table = repair_table_new(rules, sizeof rules / sizeof rules[0]);
+        watch = repair_watch_new(table, 64, 1);
+        assert(watch);
+    }
     if (size < 3)
         return 0;
     const char *name = names[data[1] % (sizeof names / sizeof names[0])];
@@ -120,6 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         pattern_matches((const char *)data + 3, (size - 3) / 2, data + 3 + (size - 3) / 2, size - 3 - (size - 3) / 2);
     if (!repair_classify(&command, table, command_find((const uint8_t *)name, strlen(name), NULL, 0), args, argc))
         return 0;
+    check_watch(&command, data, size);
     if (command.step > REPAIR_COUNT)
         return 0;
     check_places(&command);

@@ -89,6 +89,9 @@ def test_a_refused_check_writes_nothing_and_may_be_told_more(lab):
     assert rule.check("c") == 2 and rule.check("c", refused=10**9) == 10**9 and lab.dump("k", "k:p") == before
     assert rule.check("c", "GET", refused=10**9) == b"1000000000"
     assert rule.check("c", refused=2, limit=1) == 2 and rule.check("c", refused=5, limit=3) == 2
+    lab.forget()
+    assert rule.check("c", refused=2, limit=0) == 2 and rule.check("c", "GET", refused=2, limit=0) == b"2"
+    assert lab.call("KEYS", "*") == []
 
 
 def test_a_reservation_ends_by_itself(lab):

@@ -15,7 +15,7 @@ static struct repair_learn learn;
 static int start(void **state)
 {
     (void)state;
-    repair_learn_init(&learn);
+    repair_learn_init(&learn, 8);
     return 0;
 }
 
@@ -48,10 +48,10 @@ static void test_the_hold_has_bounds(void **state)
     (void)state;
     pauses(20, 0);
     assert_int_equal(repair_learn_hold_us(&learn), 250 * MS);
-    repair_learn_init(&learn);
+    repair_learn_init(&learn, 8);
     pauses(20, 2 * S);
     assert_int_equal(repair_learn_hold_us(&learn), 5 * S);
-    repair_learn_init(&learn);
+    repair_learn_init(&learn, 8);
     pauses(20, INT64_MAX);
     assert_int_equal(repair_learn_hold_us(&learn), 5 * S);
 }
@@ -61,7 +61,7 @@ static void test_every_pause_is_told_as_long_as_it_was(void **state)
 {
     (void)state;
     for (int64_t pause_us = 1; pause_us < 16 * S; pause_us += pause_us / 7 + 1) {
-        repair_learn_init(&learn);
+        repair_learn_init(&learn, 8);
         pauses(20, pause_us);
         int64_t told_us = repair_learn_pause_us(&learn);
 
@@ -120,9 +120,10 @@ static void test_where_clients_stop(void **state)
     assert_int_equal(learn.stops_at, 0);
     counts(2, 1, 0);
     assert_int_equal(learn.stops_at, 2);
-    assert_int_equal(repair_learn_max(&learn, 2, 0), 2);
-    assert_int_equal(repair_learn_max(&learn, 3, 100 * S), 2);
-    assert_int_equal(repair_learn_max(&learn, 1, 100 * S), 1);
+    assert_int_equal(repair_learn_max(&learn, 100 * S), 2);
+    learn.rule_max = 1;
+    assert_int_equal(repair_learn_max(&learn, 100 * S), 1);
+    learn.rule_max = 8;
     counts(3, 30, 0);
     assert_int_equal(learn.stops_at, 2);
 }
@@ -149,19 +150,38 @@ static void test_a_share_that_is_low_everywhere_is_no_stop(void **state)
     assert_int_equal(learn.stops_at, 3);
 }
 
-/* All places are kept by checks that nobody acts on, since before we came: there is no lower count to compare with. */
-static void test_a_stop_without_anything_lower(void **state)
+/* All places were kept by checks that nobody acts on, since before we came: it is found from above. */
+static void test_a_stop_where_nobody_is_known_to_act(void **state)
 {
     (void)state;
-    counts(5, 59, 0);
+    counts(5, 1000, 0);
+    counts(0, 1000, 0);
+    counts(7, 60, 2);
     assert_int_equal(learn.stops_at, 0);
+    counts(7, 59, 0);
+    assert_int_equal(learn.stops_at, 0);
+    counts(7, 1, 0);
+    assert_int_equal(learn.stops_at, 7);
+    counts(5, 1, 0);
+    assert_int_equal(learn.stops_at, 7);
+    counts(6, 59, 0);
+    assert_int_equal(learn.stops_at, 7);
+    counts(6, 1, 0);
+    assert_int_equal(learn.stops_at, 6);
     counts(5, 1, 0);
     assert_int_equal(learn.stops_at, 5);
-    repair_learn_init(&learn);
-    counts(0, 1000, 0);
+}
+
+/* A rule that observes without a maximum has no above. */
+static void test_a_stop_without_a_maximum(void **state)
+{
+    (void)state;
+    learn.rule_max = 0;
+    counts(4, 10000, 0);
     assert_int_equal(learn.stops_at, 0);
-    counts(1, 1000, 0);
-    assert_int_equal(learn.stops_at, 0);
+    counts(3, 20, 18);
+    counts(4, 1, 0);
+    assert_int_equal(learn.stops_at, 4);
 }
 
 static void test_a_wrong_guess_is_found_out(void **state)
@@ -170,16 +190,16 @@ static void test_a_wrong_guess_is_found_out(void **state)
     counts(1, 20, 20);
     counts(3, 20, 0);
     counts(4, 20, 0);
-    assert_int_equal(repair_learn_max(&learn, 8, 100 * S), 3);
-    assert_int_equal(repair_learn_max(&learn, 8, 160 * S - 1), 3);
-    assert_int_equal(repair_learn_max(&learn, 8, 160 * S), 8);
-    assert_int_equal(repair_learn_max(&learn, 8, 161 * S - 1), 8);
-    assert_int_equal(repair_learn_max(&learn, 8, 161 * S), 3);
+    assert_int_equal(repair_learn_max(&learn, 100 * S), 3);
+    assert_int_equal(repair_learn_max(&learn, 160 * S - 1), 3);
+    assert_int_equal(repair_learn_max(&learn, 160 * S), 8);
+    assert_int_equal(repair_learn_max(&learn, 161 * S - 1), 8);
+    assert_int_equal(repair_learn_max(&learn, 161 * S), 3);
     counts(2, 1, 1);
     assert_int_equal(learn.stops_at, 3);
     counts(4, 1, 1);
     assert_int_equal(learn.stops_at, 0);
-    assert_int_equal(repair_learn_max(&learn, 8, 162 * S), 8);
+    assert_int_equal(repair_learn_max(&learn, 162 * S), 8);
     counts(4, 10, 0);
     assert_int_equal(learn.stops_at, 0);
     counts(4, 9, 0);
@@ -202,6 +222,7 @@ static void test_counts_beyond_those_known(void **state)
     counts(REPAIR_COUNTS, 100, 0);
     counts(INT64_MAX, 100, 0);
     assert_int_equal(learn.stops_at, 0);
+    learn.rule_max = REPAIR_COUNTS;
     counts(REPAIR_COUNTS - 1, 100, 0);
     assert_int_equal(learn.stops_at, REPAIR_COUNTS - 1);
     counts(REPAIR_COUNTS - 1, 1, 1);
@@ -211,9 +232,9 @@ static void test_counts_beyond_those_known(void **state)
 static void test_what_a_refused_check_is_told(void **state)
 {
     (void)state;
-    assert_int_equal(repair_learn_refused(&learn, 5), 5);
+    assert_int_equal(repair_learn_refused(&learn), 8);
     learn.goes_on = true;
-    assert_int_equal(repair_learn_refused(&learn, 5), REPAIR_REFUSED_SURELY);
+    assert_int_equal(repair_learn_refused(&learn), REPAIR_REFUSED_SURELY);
 }
 
 int main(void)
@@ -228,7 +249,8 @@ int main(void)
         cmocka_unit_test_setup(test_where_clients_stop, start),
         cmocka_unit_test_setup(test_nearly_none_is_none_and_a_few_are_not, start),
         cmocka_unit_test_setup(test_a_share_that_is_low_everywhere_is_no_stop, start),
-        cmocka_unit_test_setup(test_a_stop_without_anything_lower, start),
+        cmocka_unit_test_setup(test_a_stop_where_nobody_is_known_to_act, start),
+        cmocka_unit_test_setup(test_a_stop_without_a_maximum, start),
         cmocka_unit_test_setup(test_a_wrong_guess_is_found_out, start),
         cmocka_unit_test_setup(test_what_was_seen_long_ago_weighs_less, start),
         cmocka_unit_test_setup(test_counts_beyond_those_known, start),

@@ -96,17 +96,6 @@ static void test_another_connections_check(void **state)
     assert_int_equal(acts(1, 7, 600, true), REPAIR_OWN);
 }
 
-static void test_a_monitors_check(void **state)
-{
-    struct repair_check monitors = {.key = 7, .owner = 1, .hold_us = S, .monitor = true};
-    (void)state;
-
-    repair_pairs_check(pairs, &monitors, 0);
-    assert_int_equal(acts(2, 7, 1, true), REPAIR_LATE);
-    repair_pairs_check(pairs, &monitors, 0);
-    assert_int_equal(acts(1, 7, 1, true), REPAIR_OWN);
-}
-
 static void test_a_check_that_has_ended_or_was_refused(void **state)
 {
     (void)state;
@@ -226,7 +215,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_its_own_check, start, finish),
         cmocka_unit_test_setup_teardown(test_the_check_with_the_most_room, start, finish),
         cmocka_unit_test_setup_teardown(test_another_connections_check, start, finish),
-        cmocka_unit_test_setup_teardown(test_a_monitors_check, start, finish),
         cmocka_unit_test_setup_teardown(test_a_check_that_has_ended_or_was_refused, start, finish),
         cmocka_unit_test_setup_teardown(test_an_act_that_is_known_to_be_late, start, finish),
         cmocka_unit_test_setup_teardown(test_who_checks_again_did_not_act, start, finish),

@@ -17,7 +17,7 @@ static int start(void **state)
     (void)state;
     rule = (struct repair_rule){.name = "runs", .pattern = "concurrent:*", .kind = REPAIR_ZSET};
     stats = (struct repair_stats){.checks = 70, .acts = 30};
-    repair_learn_init(&learn);
+    repair_learn_init(&learn, 5);
     return 0;
 }
 

@@ -2,6 +2,7 @@
  * What a rule is sent with and learns while whole crowds of clients check and act: the share of places in use, the most
  * holders at once, and what an operator is told. Also each figure for itself.
  */
+#include "limiter/repair_askers.h"
 #include "limiter/repair_born.h"
 #include "repair_sim.h"
 
@@ -243,55 +244,56 @@ static void test_terms(void **state)
     client.looks = false;
 }
 
-/* Who checks and never acts keeps one place at most. */
-static void test_a_monitor_has_one_name(void **state)
+static struct repair_terms terms_of(const char *text)
 {
-    struct repair_rule rule = {.name = "r", .pattern = "*", .kind = REPAIR_ZSET, .max = 3};
     struct repair_terms terms;
-    (void)state;
 
-    open_rule(&rule);
-    for (int i = 0; i < 20; i++) {
-        parse("ZCARD k");
-        repair_watch_terms(sim.watch, &command, &client, 2, 0, &terms);
-        assert_true(terms.number != 0);
-        replied("ZCARD k", ":0\r\n", &terms);
-        replied("ZCARD k", ":3\r\n", &terms); /* refused: says nothing about it */
-    }
-    repair_watch_terms(sim.watch, &command, &client, 2, 0, &terms);
-    assert_true(terms.number == 0 && terms.hold_us > 0);
-    replied("ZADD k 1 t", "*3\r\n:0\r\n:0\r\n:0\r\n", &terms);
-    parse("ZCARD k");
-    repair_watch_terms(sim.watch, &command, &client, 2, 0, &terms);
-    assert_int_equal(terms.number, 0);
-    replied("ZADD k 1 t", "*3\r\n:1\r\n:1\r\n:1\r\n", &terms);
-    parse("ZCARD k");
-    repair_watch_terms(sim.watch, &command, &client, 2, 0, &terms);
-    assert_true(terms.number != 0);
+    parse(text);
+    repair_watch_terms(sim.watch, &command, &client, 2, sim.now_us, &terms);
+    return terms;
 }
 
-/* On swapped connections a client's act may come on another one, so it takes more checks to know a monitor. */
-static void test_a_monitor_among_swapped_connections(void **state)
+static void ask(unsigned times, const char *text, const char *reply)
 {
+    for (unsigned i = 0; i < times; i++) {
+        struct repair_terms terms = terms_of(text);
+
+        replied(text, reply, &terms);
+        sim.now_us += 1000;
+    }
+}
+
+/* Who checks again and again and never acts gets a place once in each hold. */
+static void test_who_only_looks(void **state)
+{
+    static const char one[] = "*3\r\n:1\r\n:1\r\n:1\r\n", none[] = "*3\r\n:0\r\n:0\r\n:0\r\n";
     struct repair_rule rule = {.name = "r", .pattern = "*", .kind = REPAIR_ZSET, .max = 3};
     struct repair_terms terms = {.max = 3};
     (void)state;
 
     open_rule(&rule);
-    for (int i = 0; i < 2; i++) {
-        client.owner = 1;
-        replied("ZCARD k", ":0\r\n", &terms);
-        client.owner = 2;
-        replied("ZADD k 1 t", "*3\r\n:1\r\n:1\r\n:1\r\n", &terms);
-    }
+    ask(19, "ZCARD k", ":0\r\n");
+    ask(5, "ZCARD k", ":3\r\n"); /* refused: says nothing about it */
+    ask(5, "ZCARD l", ":0\r\n"); /* another key */
+    assert_int_equal(terms_of("ZCARD k").max, 3);
+    ask(1, "ZCARD k", ":0\r\n");
+    assert_true(terms_of("ZCARD k").max == 0 && terms_of("ZCARD l").max == 3 && terms_of("ZADD k 1 t").max == 3);
+    client.owner = 8;
+    assert_int_equal(terms_of("ZCARD k").max, 3);
     client.owner = 9;
-    for (int i = 0; i < 100; i++) {
-        repair_watch_terms(sim.watch, &command, &client, 2, 0, &terms);
-        assert_true(terms.number != 0);
-        replied("ZCARD k", ":0\r\n", &terms);
-    }
-    repair_watch_terms(sim.watch, &command, &client, 2, 0, &terms);
-    assert_int_equal(terms.number, 0);
+    sim.now_us += 9 * SIM_S / 8;
+    ask(1, "ZCARD k", ":0\r\n");
+    assert_int_equal(terms_of("ZCARD k").max, 0);
+    replied("ZADD k 1 t", none, &terms);
+    assert_int_equal(terms_of("ZCARD k").max, 0);
+    replied("ZADD k 1 t", one, &terms);
+    assert_int_equal(terms_of("ZCARD k").max, 3);
+    ask(19, "ZCARD k", ":0\r\n");
+    sim.now_us += 10 * SIM_S;
+    ask(19, "ZCARD k", ":0\r\n");
+    assert_int_equal(terms_of("ZCARD k").max, 3); /* not so often after all */
+    ask(1, "ZCARD k", ":0\r\n");
+    assert_int_equal(terms_of("ZCARD k").max, 0);
 }
 
 static void test_an_act_without_a_reservation(void **state)
@@ -387,6 +389,23 @@ static void test_counters_of_one_place(void **state)
     assert_int_equal(rules, 13);
 }
 
+/* Of two askers that fall into one place the later one is known. */
+static void test_askers_of_one_place(void **state)
+{
+    static struct repair_askers askers;
+    (void)state;
+
+    for (int i = 0; i < 20; i++)
+        repair_askers_told(&askers, 5, i, 100);
+    assert_true(repair_askers_has_enough(&askers, 5, 118) && !repair_askers_has_enough(&askers, 5, 119));
+    assert_false(repair_askers_has_enough(&askers, 5 + REPAIR_ASKER_PLACES, 50));
+    repair_askers_acted(&askers, 5 + REPAIR_ASKER_PLACES);
+    assert_true(repair_askers_has_enough(&askers, 5, 50));
+    repair_askers_told(&askers, 5 + REPAIR_ASKER_PLACES, 20, 100);
+    assert_false(repair_askers_has_enough(&askers, 5 + REPAIR_ASKER_PLACES, 50));
+    assert_false(repair_askers_has_enough(&askers, 5, 50));
+}
+
 static void sent(const char *text, int64_t wall_us)
 {
     parse(text);
@@ -442,12 +461,12 @@ int main(void)
         cmocka_unit_test_teardown(test_monitors_do_not_keep_clients_out, finish),
         cmocka_unit_test_teardown(test_observing_finds_the_race_and_the_maximum, finish),
         cmocka_unit_test_teardown(test_terms, finish),
-        cmocka_unit_test_teardown(test_a_monitor_has_one_name, finish),
-        cmocka_unit_test_teardown(test_a_monitor_among_swapped_connections, finish),
+        cmocka_unit_test_teardown(test_who_only_looks, finish),
         cmocka_unit_test_teardown(test_an_act_without_a_reservation, finish),
         cmocka_unit_test_teardown(test_what_is_an_act, finish),
         cmocka_unit_test_teardown(test_counters_without_an_end, finish),
         cmocka_unit_test(test_counters_of_one_place),
+        cmocka_unit_test(test_askers_of_one_place),
         cmocka_unit_test_teardown(test_clocks, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@ class Repair:
     def check_request(self, owner, *command, hold_ms=None, limit=None, refused=0):
         self.number += 1
         hold_ms = self.hold_ms if hold_ms is None else hold_ms
-        return ("repair_check", self.keys, (limit or self.limit, int(hold_ms * 1000), f"{owner}:{self.number}", refused,
+        return ("repair_check", self.keys, (self.limit if limit is None else limit, int(hold_ms * 1000), f"{owner}:{self.number}", refused,
                                             *(command or ("ZCARD",))))
 
     def check(self, owner, *command, **kwargs):
