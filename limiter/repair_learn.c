@@ -151,6 +151,6 @@ void repair_learn_count(struct repair_learn *learn, int64_t told, bool acted)
     }
     bool lower = !learn->stops_at || told < learn->stops_at;
 
-    if (told > 0 && lower && is_a_stop(learn, told))
+    if (lower && is_a_stop(learn, told))
         learn->stops_at = told;
 }

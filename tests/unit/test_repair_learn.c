@@ -128,6 +128,17 @@ static void test_where_clients_stop(void **state)
     assert_int_equal(learn.stops_at, 2);
 }
 
+static void test_a_few_checks_are_no_comparison(void **state)
+{
+    (void)state;
+    counts(0, 19, 19);
+    counts(1, 59, 0);
+    assert_int_equal(learn.stops_at, 0);
+    counts(0, 1, 1);
+    counts(1, 1, 0);
+    assert_int_equal(learn.stops_at, 1);
+}
+
 static void test_nearly_none_is_none_and_a_few_are_not(void **state)
 {
     (void)state;
@@ -247,6 +258,7 @@ int main(void)
         cmocka_unit_test_setup(test_old_pauses_are_forgotten, start),
         cmocka_unit_test_setup(test_a_late_act_doubles_the_hold, start),
         cmocka_unit_test_setup(test_where_clients_stop, start),
+        cmocka_unit_test_setup(test_a_few_checks_are_no_comparison, start),
         cmocka_unit_test_setup(test_nearly_none_is_none_and_a_few_are_not, start),
         cmocka_unit_test_setup(test_a_share_that_is_low_everywhere_is_no_stop, start),
         cmocka_unit_test_setup(test_a_stop_where_nobody_is_known_to_act, start),
