@@ -5,6 +5,16 @@
  *   zset | set | list | counter   the client checks (ZCARD ...) and acts (ZADD ...) later: the check reserves a place
  *   incr                          the client counts (INCR): the counter always ends, and may stop at a cap
  *
+ * One command's way:
+ *
+ *   repair_classify ──> observe: sent as it is ─────────────────────────────────────────> repair_watch_reply
+ *                  └──> enforce: repair_watch_terms > repair_call > limit_call_encode > reply > repair_watch_reply
+ *                                                                                             > limit_verdict > client
+ *   Within a transaction terms.plain is set, the call is encoded as EVAL, and nothing is told of the reply. A
+ * connection that WATCHes the key only looks (repair_client), and WATCHes its COMPANION_HELD, too. A client's own
+ * script is sent between repair_call_show(true) and (false), in one MULTI. Reservations are not carried to another
+ * backend.
+ *
  * The table is built once and then read-only, shared by threads; its creator frees it. Strings are copied.
  */
 #pragma once

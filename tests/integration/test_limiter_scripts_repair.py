@@ -233,6 +233,12 @@ def test_a_counter_takes_as_many_places_as_it_rises(lab):
     assert rule.act("a", "INCRBY", 3) == 3 and rule.held() == []
     assert rule.act("a", "INCRBY", 3) == 6 and lab.call("GET", "k") == b"3"
     assert rule.check("a", "GET") == b"3" and rule.check("b", "GET") == b"4" and rule.check("c", "GET") == b"5"
+    for value in (b"9223372036854775807", b"-9223372036854775808", b"1000000000000000", b"007", b"-0"):
+        lab.call("DEL", "k:p")
+        lab.call("SET", "k", value)
+        assert rule.check("a", "GET") == value
+    lab.call("SET", "k", -1)
+    assert rule.check("a", "GET") == b"0" and rule.check("a", "GET") == b"1"
     lab.call("SET", "k", "words")
     assert rule.check("a", "GET") == b"words" and is_error(rule.act("a", "INCR"), "ERR value is not an integer")
 

@@ -3,8 +3,8 @@
  * what a backend would get, or the error reply that the client would get (exit code 1). With --reply a script's reply
  * follows the request on stdin, and what the client would get of it is written (exit code 3: the script is not loaded).
  *
- * With --repair the request is one of a client that knows nothing of limits, under one rule; what the rule has nothing
- * to do with is written as it is.
+ * With --repair requests are those of a client that knows nothing of limits, under one rule: as many as there are, each
+ * with its reply. What the rule has nothing to do with is written as it is.
  *
  *   limitcall [--eval] [--upstash] [--leave] [--exact] [--reservations] [--deadline-us N] | --reply 2|3
  *             [--repair KIND MAX TTL-MS LATE PATTERN [--number N] [--owner N] [--resp 2|3]]      (words of [limit])
@@ -111,16 +111,16 @@ static bool read_options(int argc, char **argv, struct options *options)
     return true;
 }
 
-/* The request's length, or 0 when stdin did not begin with one. */
-static size_t read_request(size_t len, uint32_t *argc)
+/* The length of the request there; 0 when it is none. */
+static size_t read_request(const uint8_t *bytes, size_t len, uint32_t *argc)
 {
     const struct request_limits limits = {.max_args = ARGS_MAX, .max_bulk = INPUT_MAX, .authenticated = true};
     struct request_scan scan = {0};
     struct request_args walk;
 
-    if (request_scan(&scan, input, len, &limits) != RESP_DONE || scan.is_inline || scan.argc == 0)
+    if (request_scan(&scan, bytes, len, &limits) != RESP_DONE || scan.is_inline || scan.argc == 0)
         return 0;
-    request_args_start(&walk, input, scan.pos);
+    request_args_start(&walk, bytes, scan.pos);
     for (*argc = 0; *argc < scan.argc; (*argc)++)
         request_args_next(&walk, &args[*argc].bytes, &args[*argc].len);
     return scan.pos;
@@ -169,17 +169,56 @@ static int refuse(void)
 }
 
 /* False: the rule has nothing to do with the request. The call points into the table. */
-static bool repair(const struct options *options, const struct command *row, uint32_t argc)
+static bool repair(const struct options *options, const struct repair_table *table, const struct command *row,
+                   uint32_t argc)
 {
-    static struct repair_table *table;
     struct repair_command command;
-
-    table = repair_table_new(&options->rule, 1);
     bool has = table && repair_classify(&command, table, row, args, argc) && command.step <= REPAIR_COUNT;
 
     if (has)
         repair_call(&call, &command, &options->terms);
     return has;
+}
+
+/* The reply's length; 0 when it is none. */
+static size_t reply_len(const uint8_t *bytes, size_t len)
+{
+    struct reply_scan scan;
+
+    reply_scan_reset(&scan);
+    return reply_scan(&scan, bytes, len, &reply_limits_default) == RESP_DONE ? scan.pos : 0;
+}
+
+/* One request, and its reply; how much that was, or 0. */
+static size_t repair_one(const struct options *options, const struct repair_table *table, const uint8_t *bytes,
+                         size_t len)
+{
+    uint32_t argc = 0;
+    size_t request = read_request(bytes, len, &argc), reply = 0;
+    const struct command *row = request ? command_find(args[0].bytes, args[0].len, NULL, 0) : NULL;
+
+    if (options->resp && request)
+        reply = reply_len(bytes + request, len - request);
+    if (!row || (options->resp && !reply))
+        return 0;
+    if (!repair(options, table, row, argc))
+        write_all(reply ? bytes + request : bytes, reply ? reply : request);
+    else if (reply)
+        shape(options, bytes + request, reply);
+    else
+        encode(options);
+    return request + reply;
+}
+
+static int run_repair(struct options *options, size_t len)
+{
+    struct repair_table *table = repair_table_new(&options->rule, 1);
+    size_t at = 0, one = 1;
+
+    for (; one && at < len; at += one, options->terms.number++)
+        one = repair_one(options, table, input + at, len - at);
+    repair_table_free(table);
+    return one ? EXIT_SUCCESS : EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -194,17 +233,15 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     size_t len = fread(input, 1, sizeof input, stdin);
-    size_t request_len = read_request(len, &count);
+    if (options.rule.name)
+        return run_repair(&options, len);
+    size_t request_len = read_request(input, len, &count);
     const struct command *row = request_len ? command_find(args[0].bytes, args[0].len, NULL, 0) : NULL;
-    if (row && options.rule.name && !repair(&options, row, count)) {
-        write_all(input, request_len);
-        return EXIT_SUCCESS;
-    }
-    if (!row || (!options.rule.name && row->cls != COMMAND_LIMIT)) {
+    if (!row || row->cls != COMMAND_LIMIT) {
         fputs("limitcall: no request of a limiter command on stdin\n", stderr);
         return EXIT_USAGE;
     }
-    if (!options.rule.name && !limit_call_parse(&call, row, args, count, &options.settings))
+    if (!limit_call_parse(&call, row, args, count, &options.settings))
         return refuse();
     return options.resp ? shape(&options, input + request_len, len - request_len) : encode(&options);
 }
