@@ -14,8 +14,9 @@
 --   ARGV[10]     the position of the first member in ARGV      ARGV[11]  how far apart they are
 --   ARGV[12]     tell | plain
 --   ARGV[13...]  the command with its arguments, the key left out
---   reply        the command's own, integers beyond 2^53 rounded; all of its members are added or none. tell: [how many places it needed, how many
---                reservations it took, that reply], which the caller takes apart; an error is an error
+--   reply        the command's own, integers beyond 2^53 rounded; all of its members are added or none. tell: [how many
+--                places it needed, how many reservations it took, that reply], which the caller takes apart; an error
+--                is an error
 --   errors       the command's own; -LIMITED <rule> max=<max> live=<n + p>
 local key, held, max, late, name = KEYS[1], KEYS[2], ARGV[2] + 0, ARGV[4], ARGV[13]
 local rejected = {zero = 0, text = '0', null = false, above = max + 1}

@@ -6,8 +6,8 @@
 --   ARGV[5]     refused: the least count that a check is told which got no place
 --   ARGV[6...]  the command with its arguments, the key left out
 --   reply       what the command would say with all other reservations in K: n + p, at least `refused` without a place.
---               GET: as text, null while there is neither key nor reservation; a value that is no number, or one of more
---               than 15 digits, as it is.
+--               GET: as text, null while there is neither key nor reservation; a value that is no number, or one of
+--               more than 15 digits, as it is.
 --   errors      the command's own: -WRONGTYPE and those of ZCOUNT
 local key, held, max, hold_us, refused = KEYS[1], KEYS[2], ARGV[2] + 0, ARGV[3] + 0, ARGV[5] + 0
 

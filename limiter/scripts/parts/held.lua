@@ -1,7 +1,7 @@
 -- Reservations of clients that check first and act later. They lie in the companion P of the client's key K: a sorted
 -- set, "owner:number" -> end in Unix microseconds; one counts while now < end. SEM.* counts them too
--- (parts/sem_entry.lua). n is what K holds, p the reservations that count: a check adds one to p only while n + p < max,
--- an act moves what it took from p to n or needs room, so n + p <= max after every call.
+-- (parts/sem_entry.lua). n is what K holds, p the reservations that count: a check adds one to p only while
+-- n + p < max, an act moves what it took from p to n or needs room, so n + p <= max after every call.
 
 -- How many count. Writes nothing, so that a connection that WATCHes P may look.
 local function held_count(held)

@@ -21,7 +21,8 @@ class World:
                  act="repair_act", crash=0.0, monitor_hz=0, refused=0, check_limit=None, seed=1):
         self.rng, self.name, self.limit, self.owners, self.straight = random.Random(seed), name, limit, owners, straight
         self.gap, self.hold, self.retry, self.crash = gap, hold, retry, crash
-        self.rule, self.act_script, self.refused, self.check_limit = rule or Repair(lab, limit), act, refused, check_limit
+        self.rule, self.act_script = rule or Repair(lab, limit), act
+        self.refused, self.check_limit = refused, check_limit
         self.rule.keys = [f"k{name}", f"k{name}:p"]
         self.now, self.holders, self.most, self.held_time, self.refusals, self.over = 0.0, 0, 0, 0.0, 0, 0
         self.events = [(self.rng.random(), client, "check") for client in range(count)]

@@ -16,9 +16,9 @@ class Repair:
 
     def check_request(self, owner, *command, hold_ms=None, limit=None, refused=0):
         self.number += 1
-        hold_ms = self.hold_ms if hold_ms is None else hold_ms
-        return ("repair_check", self.keys, (self.limit if limit is None else limit, int(hold_ms * 1000), f"{owner}:{self.number}", refused,
-                                            *(command or ("ZCARD",))))
+        hold_us = int((self.hold_ms if hold_ms is None else hold_ms) * 1000)
+        limit = self.limit if limit is None else limit
+        return ("repair_check", self.keys, (limit, hold_us, f"{owner}:{self.number}", refused, *(command or ("ZCARD",))))
 
     def check(self, owner, *command, **kwargs):
         name, keys, args = self.check_request(owner, *command, **kwargs)
@@ -42,8 +42,8 @@ class Repair:
         return "", by, 0
 
     def act_request(self, owner, name, *command):
-        return ("repair_act", self.keys, (self.limit, owner, self.rejection(name, command), "runs", self.ttl_ms,
-                                          self.resp, COUNTS[name], *self.places(name, command), self.tell, name, *command))
+        rule = self.limit, owner, self.rejection(name, command), "runs", self.ttl_ms, self.resp
+        return "repair_act", self.keys, (*rule, COUNTS[name], *self.places(name, command), self.tell, name, *command)
 
     def act(self, owner, name, *command):
         name, keys, args = self.act_request(owner, name, *command)
