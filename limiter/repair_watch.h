@@ -43,7 +43,10 @@ struct repair_client {
 
 struct repair_watch;
 
-/* `capacity`: how many checks are remembered at one time. NULL without memory. The table must live as long. */
+/*
+ * `capacity`: how many checks are remembered at one time, of 150 bytes each; ten seconds' checks are of use. NULL
+ * without memory. The table must live as long.
+ */
 struct repair_watch *repair_watch_new(const struct repair_table *table, size_t capacity, uint64_t seed);
 void repair_watch_free(struct repair_watch *watch); /* NULL is fine */
 

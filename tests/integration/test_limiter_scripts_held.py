@@ -61,6 +61,7 @@ def test_what_goes_wrong_without_it_or_with_half_of_it(lab, figure):
         world(lab, "straight", straight=True),
         world(lab, "slow", **slow),
         world(lab, "newest", **slow, act="newest", owners=10**6),
+        world(lab, "slow and swapped", **slow, owners=6),
         world(lab, "short", **slow, hold_ms=500, late="record"),
         world(lab, "above", rule_limit=8),
         world(lab, "learnt", rule_limit=8, check_limit=5),
@@ -77,6 +78,7 @@ def test_what_goes_wrong_without_it_or_with_half_of_it(lab, figure):
     assert worlds["straight"].most > 6, "the race that all this is about"
     assert worlds["repaired"].use > 0.8 and worlds["swapped"].use > 0.8
     assert worlds["newest"].most > 5 and worlds["newest"].refusals > 5, "newest first breaks promises"
+    assert worlds["slow and swapped"].refusals > 0, "who takes what another client's connection has, too, near its end"
     assert worlds["short"].most > 5, "so does a hold below the longest pause"
     assert worlds["above"].use < 0.1, "refused clients reserve for ever where the rule allows more than the client"
     assert worlds["learnt"].use > 0.8
