@@ -142,6 +142,40 @@ def test_a_counter_with_a_cap(lab):
     assert client.raw("DECRBY", "k", 2) == b":0\r\n" and 0 < lab.call("PTTL", "k") <= 60000
 
 
+def transaction(lab, client, *commands):
+    """The reply to EXEC, the scripts being sent as text."""
+    assert lab.call("MULTI") == "OK"
+    for command in commands:
+        assert lab.call(*client.request(*command, options=("--eval", "--plain"))) == "QUEUED"
+    return lab.call("EXEC")
+
+
+def test_a_transaction_checks_and_acts_at_once(lab):
+    """As mcp:rate: does: purge, count, add, expire; the replies are those of the commands, in EXEC's array."""
+    client = Repaired(lab, "zset", 1, late="reject")
+    commands = [("ZREMRANGEBYSCORE", "k", 0, 5), ("ZCARD", "k"), ("ZADD", "k", 9, "a"), ("EXPIRE", "k", 60)]
+    assert transaction(lab, client, *commands) == [0, 0, 1, 1] and lab.call("KEYS", "*") == [b"k"]
+    commands[2] = ("ZADD", "k", 9, "b")
+    assert transaction(lab, client, *commands) == [0, 1, 0, 1] and lab.call("ZRANGE", "k", 0, -1) == [b"a"]
+
+
+def test_who_watches_only_looks(lab, redis_server):
+    """WATCH, ZCARD, MULTI, ZADD, EXEC is right by itself: it takes nobody's place, and fails when one is reserved."""
+    watcher, racer = Repaired(lab, "zset", 2, late="error"), Repaired(lab, "zset", 2, owner=2)
+    look = ("--eval", "--plain", "--look")
+    with Lab(redis_server, virtual=False) as other:
+        for token, raced in (("a", False), ("b", True), ("c", False)):
+            lab.call("WATCH", "k", NO_RESERVATIONS[1])
+            assert lab.call(*watcher.request("ZCARD", "k", options=look)) == (0 if token == "a" else 1)
+            if raced:
+                assert other.call(*racer.request("ZCARD", "k", options=("--eval",))) == 1
+            lab.call("MULTI")
+            lab.call(*watcher.request("ZADD", "k", 1, token, options=look))
+            assert lab.call("EXEC") == (None if raced else [1])
+            other.call(*NO_RESERVATIONS)
+    assert lab.call("ZRANGE", "k", 0, -1) == [b"a", b"c"]
+
+
 def test_what_no_rule_matches_is_sent_as_it_is(lab):
     client = Repaired(lab, "zset", 1, pattern="concurrent:*")
     for command in (("ZADD", "k", 1, "a"), ("ZCARD", "concurrentx"), ("GET", "concurrent:1"), ("PING",)):

@@ -7,7 +7,8 @@
  * with its reply. What the rule has nothing to do with is written as it is.
  *
  *   limitcall [--eval] [--upstash] [--leave] [--exact] [--reservations] [--deadline-us N] | --reply 2|3
- *             [--repair KIND MAX TTL-MS LATE PATTERN [--number N] [--owner N] [--resp 2|3]]      (words of [limit])
+ *             [--repair KIND MAX TTL-MS LATE PATTERN [--number N] [--owner N] [--resp 2|3] [--plain] [--look]]
+ *             (the words of [limit])
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +99,10 @@ static bool read_options(int argc, char **argv, struct options *options)
             options->leave = true;
         else if (strcmp(argv[i], "--exact") == 0)
             options->settings.throttle_exact = true;
+        else if (strcmp(argv[i], "--plain") == 0)
+            options->terms.plain = true;
+        else if (strcmp(argv[i], "--look") == 0)
+            options->terms.free_only = true;
         else if (strcmp(argv[i], "--reservations") == 0)
             options->settings.reservations = true;
         else if (strcmp(argv[i], "--repair") == 0 && i + RULE_WORDS < argc) {
@@ -175,8 +180,12 @@ static bool repair(const struct options *options, const struct repair_table *tab
     struct repair_command command;
     bool has = table && repair_classify(&command, table, row, args, argc) && command.step <= REPAIR_COUNT;
 
+    struct repair_terms terms = options->terms;
+
+    if (terms.free_only)
+        terms.hold_us = 0;
     if (has)
-        repair_call(&call, &command, &options->terms);
+        repair_call(&call, &command, &terms);
     return has;
 }
 
