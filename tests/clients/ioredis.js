@@ -240,7 +240,9 @@ const waiting = {
     listener.on('pmessage', (pattern, channel, text) => heard.push(`${channel} ${text}`));
     await listener.psubscribe('__key*@4__:*');
     await redis.set('io:short', 'x', 'PX', 20);
-    await until(() => heard.includes('__keyevent@4__:expired io:short'), 'the key to expire');
+    await until(() => heard.includes('__keyevent@4__:expired io:short'), 'the key to expire').catch(async (failure) => {
+      throw new Error(`${failure.message}; heard ${heard}, left ${await redis.pttl('io:short')} ms`);
+    });
     assert.ok(heard.includes('__keyspace@4__:io:short set'));
     await redis.config('SET', 'notify-keyspace-events', before[1]);
   },
