@@ -66,10 +66,9 @@ static void check_semaphore(const struct rule *rule)
                        "deny and allow",
                        rule->instance->name);
     }
-    if (strcmp(text(rule, "deny_cache"), "yes") == 0) {
+    if (number(rule, "deny_cache")) {
         loader_mistake(rule->loader, cell_effective(cell_named(rule->instance, "deny_cache"))->origin,
-                       "limit.%s.deny_cache: a place of a semaphore can become free at any time, allowed are auto and "
-                       "no, which are alike here",
+                       "limit.%s.deny_cache: a place of a semaphore can become free at any time, allowed is no",
                        rule->instance->name);
     }
 }

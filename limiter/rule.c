@@ -196,3 +196,14 @@ bool rule_expand(const struct rule_table *table, const uint8_t *const *argv, con
         push(call, argv[i], lens[i]);
     return true;
 }
+
+bool rule_table_may_own(const struct rule_table *table, const uint8_t *key, size_t len)
+{
+    for (size_t i = 0; i < table->n; i++) {
+        const struct rule *rule = &table->rules[i];
+
+        if (rule->deny_cache && len >= rule->prefix_len && !memcmp(key, rule->prefix, rule->prefix_len))
+            return true;
+    }
+    return false;
+}

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/flow/limit.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/flow/script_cache.h"
 #include "proxy/flow/switch.h"
 #include "proxy/flow/tour.h"
@@ -70,6 +72,7 @@ void client_accept(struct worker *worker, int fd, bool is_unix)
     conn_init(&client->conn, &worker->loop, &client_conn_ops, LOOP_FLUSH_LAST);
     client->requester.ops = &client_requester_ops;
     client->holder.ops = &client_holder_ops;
+    STAILQ_INIT(&client->limit_calls);
     client->pool_waiter.done = on_pool;
     client->lane_waiter.wake = on_lane_room;
     client->worker = worker;
@@ -119,6 +122,8 @@ void client_close(struct client *client, const char *reason)
     client->state = CLIENT_GONE;
     stop_waiting(client);
     throttle_end(client);
+    limit_wait_end(client);
+    limit_forget(client);
     client_leave_lane(client);
     pin_drop(client);
     client->pool->n_clients--;
@@ -192,14 +197,19 @@ bool client_drained(struct client *client)
     return false;
 }
 
-bool client_waits_for_lane(struct client *client, struct lane *lane)
+void client_wait_for_lane(struct client *client, struct lane *lane)
 {
-    if (!lane_is_congested(lane))
-        return false;
     client->waits_for = lane;
     lane_ref(lane);
     lane_wait(lane, &client->lane_waiter);
     client_shut(client, GATE_LANE);
+}
+
+bool client_waits_for_lane(struct client *client, struct lane *lane)
+{
+    if (!lane_is_congested(lane))
+        return false;
+    client_wait_for_lane(client, lane);
     return true;
 }
 
@@ -241,6 +251,8 @@ static bool scan_command(struct client *client, const uint8_t *bytes, size_t len
 static void command_taken(struct client *client)
 {
     client->scanned = client->has_outcome = false;
+    client->waits_since_ms = 0;
+    limit_wait_end(client);
     request_scan_reset(&client->scan);
     if (client->reply_mode == REPLY_SKIP_THIS)
         client->reply_mode = REPLY_ON;
@@ -432,7 +444,7 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
         return;
     }
     bool handled = request->kind != REQUEST_PLAIN && session_on_reply(client, lane, request, bytes, len, last);
-    if (!handled && !request->muted) {
+    if (!handled && !request->muted && !limit_holds_back(client, bytes, len)) {
         conn_write(&client->conn, bytes, len);
         if (client->conn.out.len > worker->settings->reply_buffer)
             throttle_lane(client, lane);
@@ -441,9 +453,9 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
         return;
     if (client->state == CLIENT_GONE)
         count(worker, client_gone);
-    else if (!client->resent)
+    else if (!client->not_replied)
         count(worker, replied);
-    client->resent = false;
+    client->not_replied = false;
     requests_ended(client, 1);
 }
 
@@ -453,7 +465,7 @@ static void answer_loss(struct client *client, const struct request *request, co
     struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
 
     reply_error(&w, text);
-    if (!request->muted)
+    if (!request->muted && !limit_holds_back(client, bytes, w.len))
         conn_write(&client->conn, bytes, w.len);
 }
 
@@ -467,6 +479,10 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
 
     if (request->kind == REQUEST_SCRIPT)
         script_on_lost(client);
+    else if (request->kind == REQUEST_LIMIT)
+        limit_on_lost(client);
+    else if (request->kind == REQUEST_LOWERS)
+        limiter_note_lowered(worker->limiter);
     if (client->state == CLIENT_GONE) {
         counter_add(&worker->counters.client_gone, n);
     } else if (loss == REQUEST_UNSENT) {
@@ -488,5 +504,7 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
         if (client->streaming || request->run || (pinned && pin_has_state(client)))
             client_finish(client, "backend lost");
     }
+    if (request->kind == REQUEST_LIMIT)
+        limit_told_lost(client);
     requests_ended(client, n);
 }

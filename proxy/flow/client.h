@@ -23,6 +23,7 @@
 #include "protocol/reply.h"
 #include "protocol/resp.h"
 #include "proxy/flow/lane.h"
+#include "proxy/flow/limit_kept.h"
 #include "proxy/flow/pool.h"
 #include "proxy/flow/request.h"
 #include "proxy/flow/worker.h"
@@ -39,6 +40,7 @@ enum gate {
     GATE_LANE,   /* the lane has too much to send */
     GATE_POOL,   /* for a pin, or the backend's word on a key */
     GATE_ERRAND, /* for an errand to come back from the other workers */
+    GATE_WAIT,   /* for a place of a semaphore */
     GATE_READ,   /* for the client to read what was answered here */
 };
 
@@ -62,6 +64,8 @@ enum request_kind {
     REQUEST_TRACKING_OFF,
     REQUEST_MONITOR,
     REQUEST_SCRIPT, /* EVALSHA that can be healed */
+    REQUEST_LIMIT,  /* a limiter call, sent as a script */
+    REQUEST_LOWERS, /* it may lower what limits count */
 };
 
 /* Session state that needs the pin it has. */
@@ -69,6 +73,7 @@ struct session {
     bool tx_open : 1;     /* between MULTI and EXEC or DISCARD */
     bool tx_foreign : 1;  /* something was queued that changes the session or the framing of EXEC's reply */
     bool tx_adopts : 1;   /* something was queued that changes what the connection is */
+    bool tx_lowers : 1;   /* something was queued that may lower what limits count */
     bool tx_poisoned : 1; /* something was refused here: EXEC must fail */
     bool watching : 1;
     bool tracking : 1;
@@ -110,13 +115,17 @@ struct client {
     struct lane *waits_for; /* the lane it waits for (GATE_LANE) */
     struct client_names *names;
     struct block *kept_calls, *kept_calls_tail; /* EVALSHA calls in flight that may have to be sent again */
-    struct tour *tour; /* what came back from the other workers for the command at the front; NULL = nothing */
+    struct limit_kept_list limit_calls;         /* limiter calls in flight */
+    struct limit_wait *wait; /* the limiter command at the front waits for a place; NULL: it does not */
+    uint64_t waits_since_ms; /* that it waits for a lane to open; 0: it does not */
+    struct tour *tour;       /* what came back from the other workers for the command at the front; NULL = nothing */
     uint64_t id;
     uint64_t created_ms, active_ms, throttled_ms;
     const struct command *last_command;
     struct request_scan scan;
     struct session session;
     uint32_t inflight;
+    uint32_t limit_resent; /* how many of limit_calls were sent again */
     enum client_state state : 8;
     enum gate gate : 8;
     enum reply_mode reply_mode : 8;
@@ -131,7 +140,8 @@ struct client {
     bool throttled : 1;    /* it must read: in the worker's list, since throttled_ms */
     bool leaving : 1;      /* goes over to another backend once nothing is in flight */
     bool must_be_told : 1; /* its next command is answered that the data set has changed */
-    bool resent : 1;       /* the reply being handled is not the last word: its call was sent again */
+    bool not_replied : 1;  /* the reply being handled is not the last word, or counted as something else */
+    bool limit_direct : 1; /* what is being told is not held back */
 };
 
 /* How far call_arg() has walked, so that a loop over all arguments walks once. */
@@ -166,6 +176,8 @@ void client_open_gate(struct client *client);
 bool client_drained(struct client *client);
 /* True, and the gate is shut, when the lane has too much to send. */
 bool client_waits_for_lane(struct client *client, struct lane *lane);
+/* The same for a lane that is not open: until it is, or was lost, or a little time is over. */
+void client_wait_for_lane(struct client *client, struct lane *lane);
 
 /* Whether the reply of the command being taken is dropped (CLIENT REPLY). */
 bool client_is_muted(const struct client *client);

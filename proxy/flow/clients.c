@@ -1,5 +1,6 @@
 /* All clients of a worker: its clocks, its drain. */
 #include "proxy/flow/client.h"
+#include "proxy/flow/limit.h"
 #include "proxy/net/log.h"
 
 struct client *client_find(const struct worker *worker, uint64_t id)
@@ -24,7 +25,7 @@ static const char *overdue(const struct client *client, uint64_t now_ms)
     if (settings->login_timeout_ms && !client->authenticated &&
         now_ms - client->created_ms > settings->login_timeout_ms)
         return "login timeout";
-    if (settings->idle_timeout_ms && !client->inflight && !client->pin &&
+    if (settings->idle_timeout_ms && !client->inflight && !client->pin && !client->wait &&
         now_ms - client->active_ms > settings->idle_timeout_ms)
         return "idle timeout";
     if (client->blocked && !client->conn.armed_read && conn_peer_is_gone(&client->conn))
@@ -53,6 +54,7 @@ void clients_drain(struct worker *worker)
 {
     struct client *client, *next;
 
+    limit_wait_drain(worker->limiter);
     for (client = TAILQ_FIRST(&worker->clients); client; client = next) {
         next = TAILQ_NEXT(client, link);
         if (!client->inflight && client->gate == GATE_OPEN && !conn_kept_input(&client->conn))

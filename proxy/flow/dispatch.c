@@ -6,6 +6,8 @@
 #include "protocol/inline.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/foreign.h"
+#include "proxy/flow/limit.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/flow/script_cache.h"
 
 size_t dispatch_refused(struct client *client, const struct call *call)
@@ -77,6 +79,16 @@ static bool go_aside(struct client *client, const struct call *call, size_t *use
     return true;
 }
 
+/* What a plain command's reply means; one that may make kept denials wrong makes them forgotten now and then. */
+static enum request_kind plain_kind(struct client *client, const struct call *call)
+{
+    if (!limit_is_lowered_by(client, call))
+        return REQUEST_PLAIN;
+    client->session.tx_lowers |= client->session.tx_open;
+    limiter_note_lowered(client->worker->limiter);
+    return client->session.overflow ? REQUEST_PLAIN : REQUEST_LOWERS;
+}
+
 size_t dispatch_plain(struct client *client, const struct call *call)
 {
     bool unread = client->conn.armed_write || client->conn.out.len > client->worker->settings->reply_buffer;
@@ -88,9 +100,11 @@ size_t dispatch_plain(struct client *client, const struct call *call)
     lane = choose_lane(client);
     if (!lane || must_wait(client, lane))
         return 0;
+    if (call->row->cls == COMMAND_LIMIT)
+        return limit_dispatch(client, lane, call);
     if (script_cache_wants(client->worker->scripts, call->row) && script_send(client, lane, call))
         return call->len;
-    client_send(client, lane, REQUEST_PLAIN, call->bytes, call->len);
+    client_send(client, lane, plain_kind(client, call), call->bytes, call->len);
     return call->len;
 }
 
@@ -224,6 +238,8 @@ static bool answer_for_backend(struct client *client, const struct call *call, s
     if (client->must_be_told) {
         client->must_be_told = false;
         *used = dispatch_unserved(client, call, reply_text_rgstate_dataset, &client->worker->counters.state);
+    } else if (call->row->cls == COMMAND_LIMIT) {
+        *used = limit_dispatch_down(client, call);
     } else {
         *used = dispatch_unserved(client, call, reply_text_rgunavail, &client->worker->counters.unavailable);
     }

@@ -210,7 +210,8 @@ size_t session_dispatch(struct client *client, const struct call *call)
         return tx_dispatch(client, call);
     if (session_subscriptions(&client->session) && client->pool->key.resp == 2 && row->id != CMD_PING &&
         !pin_is_subscribing(row) &&
-        (row->cls == COMMAND_LOCAL || row->cls == COMMAND_REWRITE || row->cls == COMMAND_REFUSE))
+        (row->cls == COMMAND_LOCAL || row->cls == COMMAND_REWRITE || row->cls == COMMAND_REFUSE ||
+         row->cls == COMMAND_LIMIT))
         return refuse_while_subscribed(client, call);
     if (client->worker->settings->refused[row->index])
         return dispatch_refused(client, call);

@@ -48,6 +48,54 @@ static void read_fallback(struct settings *s, const struct conf *conf)
     s->hang_threshold_ms = number(conf, "health", "hang_threshold");
 }
 
+static struct rule_spec read_rule(const struct conf *conf, const char *name)
+{
+    struct conf_rate rate = conf_rate(conf, "limit", name, "rate");
+
+    return (struct rule_spec){
+        .name = name,
+        .prefix = conf_string(conf, "limit", name, "prefix"),
+        .kind = (enum rule_kind)conf_number(conf, "limit", name, "kind"),
+        .count = rate.count,
+        .period_ms = rate.period_ms,
+        .burst = conf_number(conf, "limit", name, "burst"),
+        .max = conf_number(conf, "limit", name, "max"),
+        .lease_ms = conf_number(conf, "limit", name, "lease"),
+        .on_backend_down = (enum rule_on_down)conf_number(conf, "limit", name, "on_backend_down"),
+        .deny_cache = conf_number(conf, "limit", name, "deny_cache"),
+        .shadow = conf_number(conf, "limit", name, "shadow"),
+        .local_share = (unsigned)conf_number(conf, "limit", name, "local_share"),
+    };
+}
+
+static bool read_rules(struct settings *s, const struct conf *conf)
+{
+    size_t n = conf_names(conf, "limit");
+    struct rule_spec *specs = calloc(n + 1, sizeof(*specs));
+
+    if (!specs)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        specs[i] = read_rule(conf, conf_name_at(conf, "limit", i));
+        s->limiter.caches |= specs[i].deny_cache;
+    }
+    s->rules = rule_table_new(specs, n);
+    free(specs);
+    return s->rules;
+}
+
+static bool read_limiter(struct settings *s, const struct conf *conf)
+{
+    struct limiter_settings *limiter = &s->limiter;
+
+    limiter->calls.throttle_exact = number(conf, "limiter", "throttle_exact");
+    limiter->calls.ticket_ms = LIMITER_TICKET_MS;
+    limiter->on_backend_down = (enum rule_on_down)number(conf, "limiter", "on_backend_down");
+    limiter->local_share = (unsigned)number(conf, "limiter", "local_share");
+    limiter->memory = number(conf, "limiter", "memory");
+    return read_rules(s, conf);
+}
+
 static void add_user(struct settings *s, const char *name, const char *password)
 {
     struct user *users = realloc(s->users, (s->n_users + 1) * sizeof(*users));
@@ -178,7 +226,7 @@ struct settings *settings_new(struct conf *conf, const struct settings *before, 
     read_listen(settings, conf);
     read_fallback(settings, conf);
     if (read_users(settings, conf, error, error_len) && read_refused(settings, conf, error, error_len) &&
-        read_unbilled(settings) && read_backends(settings, before, error, error_len))
+        read_unbilled(settings) && read_limiter(settings, conf) && read_backends(settings, before, error, error_len))
         return settings;
     settings->conf = NULL;
     settings_unref(settings);
@@ -202,6 +250,7 @@ void settings_unref(struct settings *settings)
     free(settings->users);
     free(settings->refused);
     free(settings->unbilled);
+    rule_table_free(settings->rules);
     if (settings->conf)
         conf_free(settings->conf);
     free(settings);

@@ -10,6 +10,7 @@
 
 #include "proxy/flow/client.h"
 #include "proxy/flow/foreign.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/flow/listener.h"
 #include "proxy/flow/pool.h"
 #include "proxy/flow/script_cache.h"
@@ -138,7 +139,8 @@ static bool worker_init(struct worker *worker, struct crew *crew, struct setting
     event_add(worker->mail, NULL);
     worker->scripts = script_cache_new(worker->settings->script_cache);
     worker->foreign = foreign_new();
-    if (!worker->foreign || !worker->snapshot)
+    worker->limiter = limiter_new(worker);
+    if (!worker->foreign || !worker->limiter || !worker->snapshot)
         return false;
     worker->home = auth_first_pool(worker);
     return true;
@@ -161,6 +163,7 @@ static void worker_finish(struct worker *worker)
     backend_unref(worker->backend);
     settings_unref(worker->settings);
     script_cache_free(worker->scripts);
+    limiter_free(worker->limiter);
     foreign_free(worker->foreign);
     event_free(worker->tick);
     event_free(worker->second);
@@ -190,6 +193,7 @@ void worker_login_refused(struct worker *worker, struct pool *pool, enum pool_re
 void worker_backend_lost(struct worker *worker)
 {
     script_cache_new_epoch(worker->scripts);
+    limiter_new_epoch(worker->limiter);
     foreign_forget(worker->foreign);
 }
 

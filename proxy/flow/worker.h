@@ -21,6 +21,7 @@ struct event;
 struct listener;
 struct pool;
 struct foreign_names;
+struct limiter;
 struct script_cache;
 struct snapshot;
 struct worker;
@@ -35,6 +36,7 @@ struct crew {
     _Atomic uint64_t next_client;    /* the last client id given; written by all workers, at accept only */
     _Atomic uint64_t script_flushes; /* SCRIPT FLUSH commands that passed by; written by all workers */
     _Atomic uint64_t acl_changes;    /* ACL commands that passed by; written by all workers */
+    _Atomic uint64_t limits_lowered; /* commands that may lower what limits count; written by all workers */
     atomic_uint working;             /* workers that have not ended; each writes it once */
     int done_fd;                     /* eventfd that the last worker to end writes */
     bool ending;                     /* the threads are joined: errands have nowhere to go any more */
@@ -65,6 +67,7 @@ struct worker {
     TAILQ_HEAD(, client) throttling; /* clients that hold up a lane because they do not read */
     struct listener *listeners;      /* linked list */
     struct script_cache *scripts;
+    struct limiter *limiter;
     struct foreign_names *foreign;
     struct event *tick, *second, *mail;
     bool tick_armed;
