@@ -179,6 +179,15 @@ bool client_waits_for_lane(struct client *client, struct lane *lane);
 /* The same for a lane that is not open: until it is, or was lost, or a little time is over. */
 void client_wait_for_lane(struct client *client, struct lane *lane);
 
+/* Sends the command being taken on `lane`. */
+struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
+                            size_t len);
+
+void client_move_to_pool(struct client *client, struct pool *pool);
+void client_leave_lane(struct client *client);
+
+/* --- client_answer.c --- */
+
 /* Whether the reply of the command being taken is dropped (CLIENT REPLY). */
 bool client_is_muted(const struct client *client);
 
@@ -189,13 +198,6 @@ void client_answer_error(struct client *client, const char *text, _Atomic uint64
 void client_answer_ok(struct client *client);
 /* Lines for people: a bulk string, in RESP3 a verbatim one. */
 void client_answer_text(struct client *client, const char *text, size_t len);
-
-/* Sends the command being taken on `lane`. */
-struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
-                            size_t len);
-
-void client_move_to_pool(struct client *client, struct pool *pool);
-void client_leave_lane(struct client *client);
 
 /* --- clients.c --- */
 

@@ -34,8 +34,8 @@ static void passes(enum limit_shape shape, unsigned resp, const char *reply)
 
 static void test_what_passes(void **state)
 {
-    static const char *const replies[] = {"*2\r\n:1\r\n:2\r\n", "*0\r\n", "-ERR x\r\n",
-                                          "-WRONGTYPE x\r\n",   ":5\r\n", "-RGUNAVAILX y\r\n",
+    static const char *const replies[] = {"*2\r\n:1\r\n:2\r\n",    "*0\r\n", "-ERR x\r\n",
+                                          "-WRONGTYPE x\r\n",      ":5\r\n", "-RGUNAVAILX y\r\n",
                                           "$10\r\n-RGUNAVAIL\r\n", "",       "-"};
     (void)state;
 
