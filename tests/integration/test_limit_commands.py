@@ -189,7 +189,7 @@ def test_a_late_call_says_that_it_did_nothing(redis_server):
     with Lab(redis_server, virtual=False) as lab:
         late = Translator(lab, "--deadline-us", str(lab.now_server_us() - 1))
         for command in EVERY_COMMAND:
-            assert late.call(*command) == "RGUNAVAIL the limiter call came too late and did nothing, safe to retry"
+            assert late.call(*command) == "RGUNAVAIL the limiter call came after its deadline and did nothing, safe to retry"
         assert lab.call("DBSIZE") == 0
 
 
