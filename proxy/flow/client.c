@@ -252,7 +252,8 @@ static void command_taken(struct client *client)
 {
     client->scanned = client->has_outcome = false;
     client->waits_since_ms = 0;
-    limit_wait_end(client);
+    if (client->wait)
+        limit_wait_end(client);
     request_scan_reset(&client->scan);
     if (client->reply_mode == REPLY_SKIP_THIS)
         client->reply_mode = REPLY_ON;
@@ -386,6 +387,12 @@ static void requests_ended(struct client *client, uint32_t n)
         client_finish(client, "draining");
 }
 
+/* Hardly ever, so that it costs others one look. */
+static bool is_held_back(struct client *client, const uint8_t *bytes, size_t len)
+{
+    return client->limit_resent && limit_holds_back(client, bytes, len);
+}
+
 static void on_reply(struct requester *owner, struct lane *lane, struct request *request, const uint8_t *bytes,
                      size_t len, bool last)
 {
@@ -402,7 +409,7 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
         return;
     }
     bool handled = request->kind != REQUEST_PLAIN && session_on_reply(client, lane, request, bytes, len, last);
-    if (!handled && !request->muted && !limit_holds_back(client, bytes, len)) {
+    if (!handled && !request->muted && !is_held_back(client, bytes, len)) {
         conn_write(&client->conn, bytes, len);
         if (client->conn.out.len > worker->settings->reply_buffer)
             throttle_lane(client, lane);
@@ -423,7 +430,7 @@ static void answer_loss(struct client *client, const struct request *request, co
     struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
 
     reply_error(&w, text);
-    if (!request->muted && !limit_holds_back(client, bytes, w.len))
+    if (!request->muted && !is_held_back(client, bytes, w.len))
         conn_write(&client->conn, bytes, w.len);
 }
 

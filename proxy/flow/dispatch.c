@@ -82,7 +82,7 @@ static bool go_aside(struct client *client, const struct call *call, size_t *use
 /* What a plain command's reply means; one that may make kept denials wrong makes them forgotten now and then. */
 static enum request_kind plain_kind(struct client *client, const struct call *call)
 {
-    if (!limit_is_lowered_by(client, call))
+    if (!client->worker->limiter->denials || !limit_is_lowered_by(client, call))
         return REQUEST_PLAIN;
     client->session.tx_lowers |= client->session.tx_open;
     limiter_note_lowered(client->worker->limiter);

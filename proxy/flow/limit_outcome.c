@@ -127,7 +127,10 @@ static bool is_unknown_command(const uint8_t *bytes, size_t len)
 static bool can_be_sent_again(struct limiter *limiter, const struct limit_kept *kept, const uint8_t *bytes, size_t len)
 {
     if (kept->native) {
-        limiter->increx = is_unknown_command(bytes, len) ? INCREX_MISSING : INCREX_NATIVE;
+        if (len && bytes[0] == '*') /* other errors may come before the command is looked up */
+            limiter->increx = INCREX_NATIVE;
+        else if (is_unknown_command(bytes, len))
+            limiter->increx = INCREX_MISSING;
         return limiter->increx == INCREX_MISSING;
     }
     return !kept->resent && reply_starts_with(bytes, len, "-NOSCRIPT ");
