@@ -16,6 +16,7 @@
 
 #include "conf/url.h"
 #include "limiter/script.h"
+#include "proxy/health/fence.h"
 #include "proxy/health/state.h"
 
 struct conn;
@@ -59,6 +60,7 @@ struct backend {
     atomic_uint hints;   /* bits of enum health_cause; set by workers, taken by main's thread */
     atomic_int hint_fd;  /* eventfd that is written when a hint is new; -1: nobody listens. Written by main's thread */
     atomic_uint replies; /* seen on the data path since the last look; set by workers, taken by main's thread */
+    struct fence fence;  /* the backend's clock, and until when it is not left */
     atomic_uint refs;
 };
 
