@@ -35,7 +35,8 @@ static const struct option backend_options[] = {
      .type = OPTION_WORD,
      .words = "auto|plain|upstash",
      .initial = "auto",
-     .doc = "How a limiter's script begins: upstash locks its keys only and runs nowhere else; auto: by the host's name."},
+     .doc =
+         "How a limiter's script begins: upstash locks its keys only and runs nowhere else; auto: by the host's name."},
     {.key = "connections",
      .type = OPTION_NUMBER,
      .min = 1,

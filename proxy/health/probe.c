@@ -233,8 +233,8 @@ static void connect_next(struct probe *probe)
 }
 
 /*
- * Only TIME has an array for an answer, of two. hiredis would allocate what a header announces, and touch all of it
- * when it lets go.
+ * Only TIME has an array for an answer, a short and flat one. hiredis would allocate what a header announces, and touch
+ * all of it when it lets go.
  */
 #if HIREDIS_MAJOR >= 1
 static void *create_array(const redisReadTask *task, size_t elements)
@@ -244,7 +244,7 @@ static void *create_array(const redisReadTask *task, int elements)
 {
     const struct probe *probe = task->privdata;
 
-    return elements == PROBE_TIME_PARTS && !task->parent ? probe->create_array(task, elements) : NULL;
+    return elements <= PROBE_ARRAY_MAX && !task->parent ? probe->create_array(task, elements) : NULL;
 }
 
 static bool make_reader(struct probe *probe)

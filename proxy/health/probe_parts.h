@@ -15,7 +15,7 @@
 
 struct event;
 
-enum { PROBE_TIME_PARTS = 2 };
+enum { PROBE_ARRAY_MAX = 16 };
 
 struct probe {
     struct conn conn;

@@ -246,13 +246,18 @@ static void learn(struct probe *probe, int64_t clock_us)
     fence_learn(&probe->backend->fence, clock_us, probe_now_us());
 }
 
+static bool is_pair(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->str && reply->element[1]->str;
+}
+
 static void on_clock_reply(struct probe *probe, const redisReply *reply)
 {
     if (fails_anyway(probe, reply))
         return;
     if (reply->type == REDIS_REPLY_STRING)
         learn(probe, clock_of_info(reply->str));
-    else if (reply->type == REDIS_REPLY_ARRAY && reply->element[0]->str && reply->element[1]->str)
+    else if (is_pair(reply))
         learn(probe, clock_of_time(reply->element[0]->str, reply->element[1]->str));
     probe->clockless = !probe->clock_known;
     probe_go_on(probe);

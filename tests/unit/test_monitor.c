@@ -1,14 +1,21 @@
-/* What the monitor does about its own lateness. */
+/* What the monitor does about its own lateness, and that it never leaves a backend before the fence allows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 #include <event2/event.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "proxy/health/backend.h"
 #include "proxy/health/monitor_parts.h"
+#include "proxy/health/probe.h"
+#include "proxy/health/snapshot.h"
 #include "proxy/net/loop.h"
 
 enum { LONG_AGO_MS = 60000 };
@@ -49,10 +56,118 @@ static void test_a_hint_met_after_standing_still_does_not_silence_those_to_come(
     loop_finish(&loop);
 }
 
+/* --- a backend that falls silent while it is in use --- */
+
+enum { CLOCK_AHEAD_US = 1000000 };
+
+struct silence {
+    struct loop loop;
+    struct backend *backend;
+    bool in_use;
+    int64_t latest_us, left_us; /* the latest deadline of any call so far; when it was left */
+    unsigned deadlines;         /* how many different ones */
+};
+
+/* As a worker would send a call now. */
+static void send_call(struct silence *silence)
+{
+    int64_t deadline_us = fence_deadline_us(&silence->backend->fence, (uint64_t)probe_now_us() / 1000, 0);
+
+    if (!deadline_us || deadline_us - CLOCK_AHEAD_US <= silence->latest_us)
+        return;
+    silence->latest_us = deadline_us - CLOCK_AHEAD_US;
+    silence->deadlines++;
+}
+
+static void on_call(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    send_call(arg);
+}
+
+static void on_route(void *arg, struct snapshot *snapshot)
+{
+    struct silence *silence = arg;
+
+    if (!silence->in_use)
+        return;
+    send_call(silence);
+    if (snapshot->at[0].state != HEALTH_DOWN)
+        return;
+    silence->left_us = probe_now_us();
+    silence->loop.stop = true;
+}
+
+/* The kernel takes connections, and nobody answers. */
+static int listen_in_silence(unsigned *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+static void fall_silent(unsigned fall, uint32_t fast_ms, uint32_t timeout_ms)
+{
+    struct monitor_rules quick = rules;
+    struct timeval often = {.tv_usec = 500};
+    struct silence silence = {0};
+    struct monitor *monitor;
+    struct event *calls;
+    char url[64];
+    unsigned port;
+    int fd = listen_in_silence(&port);
+
+    quick.health = (struct health_rules){.fall = fall, .rise = 1, .interval_ms = 1, .fast_interval_ms = fast_ms};
+    quick.timeout_ms = timeout_ms;
+    snprintf(url, sizeof(url), "redis://127.0.0.1:%u", port);
+    silence.backend = backend_new("b", url);
+    assert_true(loop_init(&silence.loop));
+    monitor = monitor_new(&silence.loop, on_route, &silence);
+    calls = event_new(silence.loop.base, -1, EV_PERSIST, on_call, &silence);
+    monitor_configure(monitor, &quick, &silence.backend, 1);
+    /* As after a check that passed. */
+    probe_reset(monitor->watched[0]->probe);
+    health_passed(&monitor->director.health[0], &quick.health, 1);
+    fence_learn(&silence.backend->fence, probe_now_us() + CLOCK_AHEAD_US, probe_now_us());
+    fence_idle(&silence.backend->fence);
+    silence.in_use = true;
+    send_call(&silence);
+    event_add(calls, &often);
+    event_active(monitor->watched[0]->due, EV_TIMEOUT, 0);
+    loop_run(&silence.loop);
+
+    assert_true(silence.latest_us <= silence.left_us);
+    assert_in_range(silence.deadlines, 2, 1000000); /* that of the last question among them */
+    assert_int_equal(fence_deadline_us(&silence.backend->fence, (uint64_t)probe_now_us() / 1000, 0), 0);
+    event_free(calls);
+    monitor_free(monitor);
+    backend_unref(silence.backend);
+    loop_finish(&silence.loop);
+    close(fd);
+}
+
+static void test_no_call_may_run_once_a_silent_backend_was_left(void **state)
+{
+    (void)state;
+    for (unsigned turn = 0; turn < 5; turn++) {
+        fall_silent(3, 20, 10);
+        fall_silent(2, 10, 23);
+        fall_silent(4, 11, 11);
+        fall_silent(1, 10, 15);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_hint_met_after_standing_still_does_not_silence_those_to_come),
+        cmocka_unit_test(test_no_call_may_run_once_a_silent_backend_was_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
