@@ -163,11 +163,101 @@ static void test_no_call_may_run_once_a_silent_backend_was_left(void **state)
     }
 }
 
+/* --- timers that come before their time --- */
+
+static void test_a_check_that_is_called_early_waits(void **state)
+{
+    struct backend *backend = backend_new("b", "unix:///nowhere/redis.sock");
+    struct monitor *monitor;
+    struct loop loop;
+    uint64_t checked_ms;
+
+    (void)state;
+    assert_true(loop_init(&loop));
+    monitor = monitor_new(&loop, ignore_route, NULL);
+    monitor_configure(monitor, &rules, &backend, 1);
+    checked_ms = monitor->watched[0]->checked_ms;
+    usleep(2000);
+    monitor->watched[0]->due_ms = checked_ms + LONG_AGO_MS;
+    event_active(monitor->watched[0]->due, EV_TIMEOUT, 0);
+    event_base_loop(loop.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    assert_int_equal(monitor->watched[0]->checked_ms, checked_ms);
+    assert_true(event_pending(monitor->watched[0]->due, EV_TIMEOUT, NULL));
+    monitor->watched[0]->due_ms = 1;
+    event_active(monitor->watched[0]->due, EV_TIMEOUT, 0);
+    event_base_loop(loop.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    assert_true(monitor->watched[0]->checked_ms > checked_ms);
+    monitor_free(monitor);
+    backend_unref(backend);
+    loop_finish(&loop);
+}
+
+enum { LONG_TURN_US = 20000, LIMIT_MS = 40 };
+
+struct late_turn {
+    struct loop loop;
+    struct probe *probe;
+    int64_t began_us, ended_us;
+};
+
+/* The loop's timers count from the beginning of this turn. */
+static void on_late_turn(evutil_socket_t fd, short what, void *arg)
+{
+    struct late_turn *turn = arg;
+
+    (void)fd, (void)what;
+    usleep(LONG_TURN_US);
+    turn->began_us = probe_now_us();
+    probe_start(turn->probe, &(struct probe_limits){.connect_ms = LIMIT_MS, .answer_ms = LIMIT_MS});
+}
+
+static void on_done(void *arg, const struct probe_result *result)
+{
+    struct late_turn *turn = arg;
+
+    assert_int_equal(result->cause, CAUSE_TIMEOUT);
+    turn->ended_us = probe_now_us();
+    turn->loop.stop = true;
+}
+
+static void test_a_check_has_its_time_however_late_the_turn(void **state)
+{
+    unsigned port;
+    int fd = listen_in_silence(&port), taken[4];
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((uint16_t)port)};
+    struct late_turn turn = {0};
+    struct backend *backend;
+    char url[64];
+
+    (void)state;
+    assert_int_equal(listen(fd, 0), 0); /* with these in the queue the next one gets no answer at all */
+    for (int i = 0; i < 4; i++) {
+        taken[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)!connect(taken[i], (struct sockaddr *)&address, sizeof(address));
+    }
+    snprintf(url, sizeof(url), "redis://127.0.0.1:%u", port);
+    backend = backend_new("b", url);
+    assert_true(loop_init(&turn.loop));
+    turn.probe = probe_new(&turn.loop, backend, on_done, &turn);
+    event_base_once(turn.loop.base, -1, EV_TIMEOUT, on_late_turn, &turn, &(struct timeval){0});
+    loop_run(&turn.loop);
+    assert_in_range(turn.ended_us - turn.began_us, LIMIT_MS * 1000, 60 * 1000 * 1000);
+    probe_free(turn.probe);
+    backend_unref(backend);
+    loop_finish(&turn.loop);
+    for (int i = 0; i < 4; i++)
+        close(taken[i]);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_hint_met_after_standing_still_does_not_silence_those_to_come),
         cmocka_unit_test(test_no_call_may_run_once_a_silent_backend_was_left),
+        cmocka_unit_test(test_a_check_that_is_called_early_waits),
+        cmocka_unit_test(test_a_check_has_its_time_however_late_the_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
