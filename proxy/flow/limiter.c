@@ -12,6 +12,7 @@
 #include "protocol/resp.h"
 #include "proxy/flow/limit_kept.h"
 #include "proxy/flow/worker.h"
+#include "proxy/health/backend.h"
 #include "proxy/net/log.h"
 
 int64_t limiter_now_us(void)
@@ -157,12 +158,11 @@ enum limit_form limiter_form(struct limiter *limiter)
     return LIMIT_EVAL;
 }
 
-size_t limiter_encode(struct limiter *limiter, struct backend *backend, enum limit_form form, int64_t deadline_us)
+size_t limiter_encode(struct limiter *limiter, const struct backend *backend, enum limit_form form, int64_t deadline_us)
 {
-    enum limit_dialect dialect = DIALECT_PLAIN;
+    enum limit_dialect dialect = backend->dialect;
     size_t len = limit_call_encode(&limiter->call, dialect, form, deadline_us, NULL);
 
-    (void)backend;
     if (!make_room(&limiter->out, &limiter->out_cap, len)) {
         log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", len));
         abort();
@@ -170,10 +170,11 @@ size_t limiter_encode(struct limiter *limiter, struct backend *backend, enum lim
     return limit_call_encode(&limiter->call, dialect, form, deadline_us, limiter->out);
 }
 
-int64_t limiter_deadline_us(const struct limiter *limiter, struct backend *backend)
+int64_t limiter_deadline_us(struct limiter *limiter, const struct backend *backend)
 {
-    (void)limiter, (void)backend;
-    return LIMIT_NEVER_US;
+    uint64_t now_ms = loop_now_ms(&limiter->worker->loop);
+
+    return fence_deadline_us(&backend->fence, now_ms, backend->command_timeout_ms);
 }
 
 enum rule_on_down limiter_on_down(const struct limiter *limiter)

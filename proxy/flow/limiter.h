@@ -69,11 +69,12 @@ void limiter_reconfigure(struct limiter *limiter);
 bool limiter_parse(struct limiter *limiter, const struct command *row, const uint8_t *bytes, size_t len);
 
 /* Writes the parsed call's request to `out` and returns its length. */
-size_t limiter_encode(struct limiter *limiter, struct backend *backend, enum limit_form form, int64_t deadline_us);
+size_t limiter_encode(struct limiter *limiter, const struct backend *backend, enum limit_form form,
+                      int64_t deadline_us);
 /* The form in which the parsed call's script must be sent now; then it counts as loaded. */
 enum limit_form limiter_form(struct limiter *limiter);
 /* The moment of the backend's clock after which the parsed call must do nothing. */
-int64_t limiter_deadline_us(const struct limiter *limiter, struct backend *backend);
+int64_t limiter_deadline_us(struct limiter *limiter, const struct backend *backend);
 
 /* What the configuration says of the parsed call. */
 enum rule_on_down limiter_on_down(const struct limiter *limiter);

@@ -25,15 +25,25 @@ static void add_choice(FILE *out, const struct worker *worker, uint64_t now_ms)
                              : "nothing was checked yet");
 }
 
+/* Of the backend's clock and ours. */
+static void add_clock(FILE *out, const struct fence *fence)
+{
+    if (fence_knows(fence))
+        fprintf(out, "clock_ahead_us=%lld,", (long long)fence_ahead_us(fence));
+    else
+        fprintf(out, "clock_ahead_us=unknown,");
+}
+
 static void add_view(FILE *out, const struct backend_view *view, uint64_t now_ms)
 {
     const struct backend *backend = view->backend;
 
-    fprintf(out,
-            "backend_%s:state=%s,cause=%s,held=%s,since_ms=%llu,priority=%u,dataset=%s,metered=%s,url=%s,reason=%s\r\n",
-            backend->name, health_state_name(view->state), health_cause_name(view->cause), view->held ? "yes" : "no",
+    fprintf(out, "backend_%s:state=%s,cause=%s,held=%s,since_ms=%llu,priority=%u,dataset=%s,metered=%s,", backend->name,
+            health_state_name(view->state), health_cause_name(view->cause), view->held ? "yes" : "no",
             (unsigned long long)(now_ms - view->since_ms), backend->priority, backend->dataset,
-            backend->metered ? "yes" : "no", backend->redacted, view->reason);
+            backend->metered ? "yes" : "no");
+    add_clock(out, &backend->fence);
+    fprintf(out, "url=%s,reason=%s\r\n", backend->redacted, view->reason);
 }
 
 static size_t answer_status(struct client *client, const struct call *call)

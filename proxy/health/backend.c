@@ -62,6 +62,7 @@ struct backend *backend_new(const char *name, const char *url)
     atomic_init(&backend->refs, 1);
     pthread_mutex_init(&backend->tls_lock, NULL);
     atomic_init(&backend->hint_fd, -1);
+    fence_init(&backend->fence);
     backend->known =
         backend->url.is_unix ? unix_address(backend->url.host) : numeric_address(backend->url.host, backend->url.port);
     atomic_init(&backend->addresses, backend->known);

@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 
 #include "conf/url.h"
+#include "limiter/script.h"
+#include "proxy/health/fence.h"
 #include "proxy/health/state.h"
 
 struct conn;
@@ -38,13 +40,14 @@ struct backend_addresses {
 struct backend {
     char *name;
     struct redis_url url;
-    char *redacted;       /* the URL without its password, for people */
-    char *dataset;        /* its label; the backend's name when the configuration gives none */
-    bool labelled;        /* the configuration gave one, so the backend's own label is compared */
-    bool metered;         /* commands cost money: only free ones are sent by ourselves */
-    bool clients_log_in;  /* listen.auth is backend: that it wants a login is nothing against it */
-    atomic_uint priority; /* written by main's thread: a reload may move it, which changes nothing else */
-    unsigned trust_level; /* enum tls_verify; of a plain backend TLS_VERIFY_FULL, which is 0 */
+    char *redacted;             /* the URL without its password, for people */
+    char *dataset;              /* its label; the backend's name when the configuration gives none */
+    bool labelled;              /* the configuration gave one, so the backend's own label is compared */
+    bool metered;               /* commands cost money: only free ones are sent by ourselves */
+    bool clients_log_in;        /* listen.auth is backend: that it wants a login is nothing against it */
+    atomic_uint priority;       /* written by main's thread: a reload may move it, which changes nothing else */
+    unsigned trust_level;       /* enum tls_verify; of a plain backend TLS_VERIFY_FULL, which is 0 */
+    enum limit_dialect dialect; /* what a limiter's script must look like for it */
     unsigned connections, max_connections; /* per worker */
     uint64_t connect_timeout_ms, command_timeout_ms, idle_timeout_ms;
     uint64_t digest;                               /* over all that was configured: equal means unchanged */
@@ -57,6 +60,7 @@ struct backend {
     atomic_uint hints;   /* bits of enum health_cause; set by workers, taken by main's thread */
     atomic_int hint_fd;  /* eventfd that is written when a hint is new; -1: nobody listens. Written by main's thread */
     atomic_uint replies; /* seen on the data path since the last look; set by workers, taken by main's thread */
+    struct fence fence;  /* the backend's clock, and until when it is not left */
     atomic_uint refs;
 };
 

@@ -22,6 +22,7 @@ struct watched {
     struct probe *probe;
     unsigned index;      /* in the order of the configuration */
     struct event *due;   /* the next check */
+    uint64_t due_ms;     /* its time */
     uint64_t checked_ms; /* when the last one began */
     uint64_t hinted_ms;  /* when a hint last brought a check */
     bool again;          /* trouble was met while a check was under way: another one follows at once */

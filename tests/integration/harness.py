@@ -137,13 +137,15 @@ class RedisServer(Process):
     """A real redis-server on 127.0.0.1 without persistence.
 
     `config` is redis.conf as a dict; a list repeats the key: {"requirepass": "s", "user": ["bob on >pw ~* &* +@all"]}.
+    `env` is added to the test's own environment.
     """
 
     name = "redis"
     binary = "redis-server"
 
-    def __init__(self, directory, port=None, unixsocket=False, config=None):
+    def __init__(self, directory, port=None, unixsocket=False, config=None, env=None):
         super().__init__(directory)
+        self.env = {**os.environ, **(env or {})}
         self.port = port or free_port()
         self.socket_path = self.directory / f"redis-{self.port}.sock" if unixsocket else None
         self.config = config or {}
@@ -152,7 +154,7 @@ class RedisServer(Process):
         """Write the configuration, start, wait until it answers PING."""
         path = self.directory / f"redis-{self.port}.conf"
         path.write_text("".join(f"{line}\n" for line in self.config_lines()))
-        self.spawn([self.binary, str(path)])
+        self.spawn([self.binary, str(path)], self.env)
         self.wait_ready(self.answers)
         return self
 

@@ -68,6 +68,7 @@ static void test_defaults(void **state)
     assert_int_equal(conf_number(conf, "backend", "default", "idle_timeout"), 60000);
     assert_int_equal(conf_number(conf, "backend", "default", "priority"), 100);
     assert_int_equal(conf_number(conf, "backend", "default", "metered"), 0);
+    assert_string_equal(conf_string(conf, "backend", "default", "dialect"), "auto");
     assert_string_equal(conf_string(conf, "backend", "default", "dataset"), "");
     assert_string_equal(conf_string(conf, "backend", "default", "url_env"), "");
     assert_string_equal(conf_string(conf, "tls", NULL, "ca_file"), "system");
