@@ -15,7 +15,8 @@ from harness import wait_until
 from network import DistantServer, Network
 from test_switch import status
 
-ROUNDS = int(os.environ.get("LIMITS_ROUNDS", "2"))
+pytestmark = pytest.mark.figures
+ROUNDS = int(os.environ.get("LIMITS_ROUNDS", "1"))
 CALLS, CONNECTIONS = 1000, 40
 PACE_S = 0.0006
 LEASE_MS = INTERVAL_MS = 3600_000

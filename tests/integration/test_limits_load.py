@@ -44,11 +44,13 @@ def told(mode, counts):
     return f"64 processes on a semaphore of 2 ({mode}): " + ", ".join(f"{n} {name}" for name, n in counts.items())
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize("mode", MODES)
 def test_never_more_than_two_holders(respgate, figure, mode):
     figure(told(mode, semload(respgate.port, mode)))
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize("mode", ["plain", "fifo+wait+slots"])
 def test_never_more_than_two_holders_on_a_hosted_one(tmp_path, start_respgate, figure, mode):
     server = UpstashStandIn(tmp_path).start()
@@ -59,6 +61,7 @@ def test_never_more_than_two_holders_on_a_hosted_one(tmp_path, start_respgate, f
         server.kill()
 
 
+@pytest.mark.figures
 @pytest.mark.parametrize("mode", ["plain", "wait+slots"])
 def test_never_more_than_two_holders_though_the_backends_replies_are_lost(
         redis_server, start_respgate, figure, mode):
