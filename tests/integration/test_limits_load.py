@@ -1,6 +1,6 @@
 """Semaphores under load: never too many holders, whoever is killed and whatever replies are lost.
 
-Sixty-four processes on a semaphore of two, see tests/tools/semload.c. SEMAPHORE_GRANTS=100000 makes a long run of each.
+Sixty-four processes on a semaphore of two, see tests/tools/semload. SEMAPHORE_GRANTS=100000 makes a long run of each.
 """
 
 import os
