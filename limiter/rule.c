@@ -1,11 +1,12 @@
 #include "limiter/rule.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "protocol/decimal.h"
 
 enum { NAME_SHOWN = 40 };
 
@@ -126,8 +127,9 @@ static void push_word(struct rule_call *call, const char *word)
 
 static void push_number(struct rule_call *call, size_t i, int64_t n)
 {
-    snprintf(call->numbers[i], RULE_NUMBER_LEN, "%" PRId64, n);
-    push_word(call, call->numbers[i]);
+    char *end = call->numbers[i] + RULE_NUMBER_LEN, *at = decimal_print(end, n);
+
+    push(call, at, (size_t)(end - at));
 }
 
 static bool is_token(const uint8_t *arg, size_t len)

@@ -58,7 +58,7 @@ const struct rule *rule_find(const struct rule_table *table, const uint8_t *name
 /* Whether it may be a key of a rule whose denials are kept. */
 bool rule_table_may_own(const struct rule_table *table, const uint8_t *key, size_t len);
 
-enum { RULE_ARGS_MAX = 24, RULE_NUMBER_LEN = 21, RULE_ERROR_LEN = 160 };
+enum { RULE_ARGS_MAX = 24, RULE_NUMBER_LEN = 20, RULE_ERROR_LEN = 160 };
 
 /* The call that a LIM.TRY stands for. Arguments point into the table, the LIM.TRY, `key` and `numbers`. */
 struct rule_call {

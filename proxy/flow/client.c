@@ -471,5 +471,8 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
     }
     if (request->kind == REQUEST_LIMIT)
         limit_told_lost(client);
+    /* What it was to guard may be on its way already, and must not run without. */
+    if (client->state != CLIENT_GONE && (request->kind == REQUEST_MULTI || request->kind == REQUEST_WATCH))
+        client_finish(client, "backend lost when a transaction began");
     requests_ended(client, n);
 }

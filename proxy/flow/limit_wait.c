@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "limiter/limit_reply.h"
-#include "protocol/command.h"
 #include "protocol/reply.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit.h"
@@ -131,21 +130,13 @@ static void leave_queue(struct limit_wait *wait, struct lane *lane)
     send_parsed(wait, lane);
 }
 
-/* Nobody is there to use the place. */
-static void give_back(struct limit_wait *wait, struct lane *lane)
+/* Nobody is there to use the place, unless the client has come back on another connection meanwhile. */
+static void give_back(struct limit_wait *wait, struct lane *lane, int64_t fence)
 {
-    static const char name[] = "SEM.RELEASE";
-    struct limiter *limiter = wait->limiter;
-    const struct command *row = command_find((const uint8_t *)name, strlen(name), NULL, 0);
-
     if (lane->state != LANE_READY || !parse(wait))
         return;
-    const struct limit_key *key = &limiter->call.keys[0];
-    const struct limit_argument *token = &limiter->call.arguments[2];
-    struct limit_slice args[] = {
-        {(const uint8_t *)name, strlen(name)}, {key->bytes, key->len}, {token->bytes, token->len}};
-    if (limit_call_parse(&limiter->call, row, args, 3, &limiter->worker->settings->limiter.calls))
-        send_parsed(wait, lane);
+    limit_call_give_back(&wait->limiter->call, fence);
+    send_parsed(wait, lane);
 }
 
 /* --- asking --- */
@@ -226,7 +217,7 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
     }
     if (limit_reply_read(bytes, len, fields, SEM_FIELDS)) {
         if (fields[SEM_GRANTED] && !fields[SEM_ALREADY])
-            give_back(wait, lane);
+            give_back(wait, lane, fields[SEM_FENCE]);
         else if (!fields[SEM_GRANTED])
             leave_queue(wait, lane);
     }
