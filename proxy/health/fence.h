@@ -28,14 +28,16 @@
  *      network that drops, not of one that is unreachable for a check that must connect.
  *
  * What leaves sooner, and why a call sent before is not late then:
- *   refused, lost         nothing listens any more, or it resets: its host answers. Sockets died with the process, or
- * the process runs and has what it was sent at once, or never. (A process that is both stopped and refuses is two
- * faults; the deadline still ends it.) tls, protocol         somebody else answers at that address: as above. error
- * words           login, role, loading, data set, cluster, capacity, quota, busy: it runs and talks. failback, pin,
- * reload it lives: its connections are kept until the replies are in, and if it dies meanwhile its own bound holds, for
- * checks go on. One that a reload removed is not checked and not left; but a reload that lessens fall, timeout or
- * fast_interval applies at once, also to calls under way. A clock that an operator sets back is noticed at the next
- * check, not before.
+ *
+ *   - refused, lost: nothing listens any more, or it resets, so its host answers. Its sockets died with the process, or
+ *     the process runs and has what it was sent at once, or never. (A process that is both stopped and refuses is two
+ *     faults; the deadline still ends it.)
+ *   - tls, protocol: somebody else answers at that address; as above.
+ *   - error words (login, role, loading, data set, cluster, capacity, quota, busy): it runs and talks.
+ *   - failback, pin, reload: it lives. Its connections are kept until the replies are in, and if it dies meanwhile its
+ *     own bound holds, for checks go on. One that a reload removed is not checked and not left; but a reload that
+ *     lessens fall, timeout or fast_interval applies at once, also to calls under way.
+ *   - a clock that an operator sets back is noticed at the next check, not before.
  */
 #pragma once
 
