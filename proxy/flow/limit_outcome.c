@@ -95,19 +95,22 @@ void limit_forget(struct client *client)
 
 /* --- once more --- */
 
-/* Sends the call again, its script with it. */
-static void send_again(struct client *client, struct lane *lane, struct limit_kept *kept, bool muted)
+/* Sends the call again, its script with it. False: its rule is not what it was any more, see limiter->error. */
+static bool send_again(struct client *client, struct lane *lane, struct limit_kept *kept, bool muted)
 {
     struct limiter *limiter = limiter_of(client);
     struct backend *backend = lane->pool->key.backend;
     struct request *request;
     size_t len;
 
-    limiter_parse(limiter, kept->row, kept->bytes, kept->len);
+    if (!limiter_parse(limiter, kept->row, kept->bytes, kept->len))
+        return false;
     limiter->loaded[limiter->call.script] = true;
     kept->native = false;
     kept->resent = true;
     kept->shape = (uint8_t)limiter->call.shape;
+    kept->script = (uint8_t)limiter->call.script;
+    kept->shadow = limiter->rule && limiter->rule->shadow;
     len = limiter_encode(limiter, backend, LIMIT_EVAL, limiter_deadline_us(limiter, backend));
     STAILQ_INSERT_TAIL(&client->limit_calls, kept, link);
     client->limit_resent++;
@@ -116,6 +119,15 @@ static void send_again(struct client *client, struct lane *lane, struct limit_ke
     client->inflight++;
     client->not_replied = true;
     count(client->worker, scripts_healed);
+    return true;
+}
+
+static size_t put_error(const char *text, uint8_t changed[CHANGED_MAX])
+{
+    struct reply_writer w = {.bytes = changed, .cap = CHANGED_MAX};
+
+    reply_error(&w, text);
+    return w.len;
 }
 
 static bool is_unknown_command(const uint8_t *bytes, size_t len)
@@ -249,11 +261,12 @@ bool limit_on_reply(struct client *client, struct lane *lane, struct request *re
 
     if (last)
         take_oldest(client);
-    if (last && !request->begun) {
-        if (can_be_sent_again(limiter_of(client), kept, bytes, len) && lane->state == LANE_READY) {
-            send_again(client, lane, kept, request->muted);
+    if (last && !request->begun && lane->state == LANE_READY &&
+        can_be_sent_again(limiter_of(client), kept, bytes, len)) {
+        if (send_again(client, lane, kept, request->muted))
             return true;
-        }
+        changed_len = put_error(limiter_of(client)->error, changed);
+    } else if (last && !request->begun) {
         note(client, kept, bytes, len);
         changed_len = change(client, lane, kept, bytes, len, changed);
     }

@@ -4,11 +4,11 @@ import re
 
 from backend_view import command_calls
 
-LIMIT_OF_FIVE = [("LIM.GCRA", "k", 5, 5, 60000), ("LIM.WINDOW", "k", 5, 60000), ("LIM.SLIDE", "k", 5, 60000),
-                 ("LIM.SLIDE", "k", 5, 60000, "LOG")]
+LIMIT_OF_FIVE = [("LIM.GCRA", "k", 5, 5, 3600000), ("LIM.WINDOW", "k", 5, 3600000), ("LIM.SLIDE", "k", 5, 3600000),
+                 ("LIM.SLIDE", "k", 5, 3600000, "LOG")]
 LIMIT_IDS = ["gcra", "window", "slide", "slide-log"]
-RULES = {"api": {"kind": "gcra", "rate": "5/1m"}, "win": {"kind": "window", "rate": "5/1m"},
-         "sld": {"kind": "slide", "rate": "5/1m"}, "log": {"kind": "slide-log", "rate": "5/1m"},
+RULES = {"api": {"kind": "gcra", "rate": "5/1h"}, "win": {"kind": "window", "rate": "5/1h"},
+         "sld": {"kind": "slide", "rate": "5/1h"}, "log": {"kind": "slide-log", "rate": "5/1h"},
          "jobs": {"kind": "semaphore", "max": "1", "lease": "30s"}}
 COUNTING = ["api", "win", "sld", "log"]
 ALLOWED, LIMIT, REMAINING, RETRY, RESET, NEXT, CHARGED, REASON = range(8)
