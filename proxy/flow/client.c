@@ -402,11 +402,10 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
         return;
     }
     bool handled = request->kind != REQUEST_PLAIN && session_on_reply(client, lane, request, bytes, len, last);
-    if (!handled && !request->muted && !limit_holds_back(client, bytes, len)) {
+    if (!handled && !request->muted && !limit_holds_back(client, bytes, len))
         conn_write(&client->conn, bytes, len);
-        if (client->conn.out.len > worker->settings->reply_buffer)
-            throttle_lane(client, lane);
-    }
+    if (client->conn.out.len > worker->settings->reply_buffer)
+        throttle_lane(client, lane);
     if (!ended)
         return;
     if (client->state == CLIENT_GONE)
