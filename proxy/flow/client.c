@@ -123,6 +123,7 @@ void client_close(struct client *client, const char *reason)
     stop_waiting(client);
     throttle_end(client);
     limit_wait_end(client);
+    client->lowers = client->session.tx_lowers;
     limit_forget(client);
     client_leave_lane(client);
     pin_drop(client);
@@ -396,6 +397,8 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
     if (client->state == CLIENT_GONE) {
         if (!ended)
             return;
+        if (request->kind == REQUEST_LOWERS || client->lowers)
+            limiter_note_lowered(worker->limiter);
         count(worker, client_gone);
         count(worker, tombstones);
         requests_ended(client, 1);
@@ -438,7 +441,7 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
         script_on_lost(client);
     else if (request->kind == REQUEST_LIMIT)
         limit_on_lost(client);
-    else if (request->kind == REQUEST_LOWERS)
+    else if (request->kind == REQUEST_LOWERS || client->session.tx_lowers)
         limiter_note_lowered(worker->limiter);
     if (client->state == CLIENT_GONE) {
         counter_add(&worker->counters.client_gone, n);

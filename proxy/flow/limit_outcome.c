@@ -87,6 +87,7 @@ void limit_forget(struct client *client)
     while (!STAILQ_EMPTY(&client->limit_calls)) {
         struct limit_kept *kept = take_oldest(client);
 
+        client->lowers |= kept->lowers;
         buf_clear(blocks_of(client), &kept->held);
         limit_kept_give(limiter_of(client), kept);
     }
@@ -177,7 +178,7 @@ static void learn(struct client *client, const struct limit_kept *kept, const ui
     if (!denials || !limit_reply_read(bytes, len, fields, LIMIT_FIELDS) ||
         !limiter_parse(limiter, kept->row, kept->bytes, kept->len) || !limit_facts_deny(&limiter->call, &deny))
         return;
-    deny.epoch = kept->epoch << 16 | client->pool->key.db;
+    deny.epoch = limiter_deny_epoch(kept->epoch, client->pool);
     deny_cache_learn(denials, &deny, fields, kept->sent_us, limiter_now_us());
 }
 
