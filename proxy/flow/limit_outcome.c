@@ -206,11 +206,12 @@ static void wake(struct client *client, const struct limit_kept *kept, const uin
 {
     struct limiter *limiter = limiter_of(client);
     bool frees = kept->script == SCRIPT_sem_release || kept->script == SCRIPT_sem_clear;
+    int64_t released;
 
-    if (!frees || !limiter->n_waits || len < 4 || bytes[0] != ':' || bytes[1] == '0')
+    if (!frees || !limiter->n_waits || len < 4 || bytes[0] != ':' || !number_read(bytes + 1, len - 3, &released))
         return;
     if (limiter_parse(limiter, kept->row, kept->bytes, kept->len))
-        limit_wait_wake(limiter, client, 1);
+        limit_wait_wake(limiter, client, released);
 }
 
 static void note(struct client *client, const struct limit_kept *kept, const uint8_t *bytes, size_t len)
