@@ -326,7 +326,7 @@ void limit_wait_end(struct client *client)
     if (!wait)
         return;
     if (wait->state == WAIT_RESTING && client->state == CLIENT_GONE)
-        leave_queue(wait, client->lane);
+        leave_queue(wait, client->pin ? client->pin : client->lane);
     client->wait = NULL;
     client->blocked = false;
     wait->client = NULL;

@@ -59,8 +59,10 @@ void pin_drop(struct client *client)
     if (pin_has_state(client) || client->streaming || awaits_change(client, pin))
         pin->clean = false;
     forget_session(client);
-    /* A blocked command must not pop an element for nobody; anything else in flight may end. */
-    if (client->inflight && !client->blocked && !client->streaming && pin->state == LANE_READY) {
+    /* A blocked command must not pop an element for nobody; anything else in flight may end, and what was sent to give
+     * back a semaphore's place must get there. */
+    bool in_flight = client->inflight || (request_count(&pin->queue) && !pin->tunnel);
+    if (in_flight && !client->blocked && !client->streaming && pin->state == LANE_READY) {
         pool_retire(pin->pool, pin);
         return;
     }

@@ -223,11 +223,14 @@ def arguments(fake):
             if command[0] in (b"EVAL", b"EVALSHA")]
 
 
+@pytest.mark.parametrize("watch", [False, True], ids=["", "on its own connection"])
 @pytest.mark.parametrize("how", ["close", "kill", "half"])
-def test_a_place_granted_to_a_client_that_has_gone_is_given_back(fake, start_respgate, how):
+def test_a_place_granted_to_a_client_that_has_gone_is_given_back(fake, start_respgate, how, watch):
     gate = start_respgate(fake.url(), settings={"log.level": "debug"})
     client, other = gate.connect(), gate.connect()
     number = client.call("CLIENT", "ID")
+    fake.on("WATCH", reply(b"+OK\r\n"))
+    assert not watch or client.call("WATCH", "k") == "OK"
     fake.once("EVAL", hold(GRANT))
     client.command(*wait("mine"))
     fake.wait_held()
@@ -257,10 +260,12 @@ def test_a_place_that_it_had_before_is_not_given_back(fake, start_respgate):
     assert [each for each in arguments(fake) if each[-1] == b"mine"] == []
 
 
+@pytest.mark.parametrize("watch", [False, True], ids=["", "on its own connection"])
 @pytest.mark.parametrize("how", ["close", "kill"])
-def test_the_queue_is_left_by_who_goes_away(redis_server, gate, how):
+def test_the_queue_is_left_by_who_goes_away(redis_server, gate, how, watch):
     client, other = gate.connect(), gate.connect()
     number = client.call("CLIENT", "ID")
+    assert not watch or client.call("WATCH", "k") == "OK"
     assert other.call(*acquire("h", "FIFO"))[GRANTED] == 1
     client.command(*wait("gone", "FIFO"))
     wait_until(lambda: other.call("SEM.COUNT", "s") == [1, 0, 1], what="its ticket")
