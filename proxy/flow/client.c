@@ -123,7 +123,7 @@ void client_close(struct client *client, const char *reason)
     stop_waiting(client);
     throttle_end(client);
     limit_wait_end(client);
-    client->lowers = client->session.tx_lowers;
+    client->lowers |= client->session.tx_lowers;
     limit_forget(client);
     client_leave_lane(client);
     pin_drop(client);
@@ -374,7 +374,7 @@ static void requests_ended(struct client *client, uint32_t n)
         client_open_gate(client);
     if (client->inflight)
         return;
-    client->blocked = false;
+    client->blocked = client->lowers = false;
     if (client->pin)
         pin_release_if_free(client);
     if (client->leaving && !switch_client(client))
@@ -404,6 +404,8 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
         requests_ended(client, 1);
         return;
     }
+    if (client->lowers)
+        limiter_note_lowered(worker->limiter);
     bool handled = request->kind != REQUEST_PLAIN && session_on_reply(client, lane, request, bytes, len, last);
     if (!handled && !request->muted && !limit_holds_back(client, bytes, len))
         conn_write(&client->conn, bytes, len);
@@ -441,7 +443,7 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
         script_on_lost(client);
     else if (request->kind == REQUEST_LIMIT)
         limit_on_lost(client);
-    else if (request->kind == REQUEST_LOWERS || client->session.tx_lowers)
+    else if (request->kind == REQUEST_LOWERS || client->session.tx_lowers || client->lowers)
         limiter_note_lowered(worker->limiter);
     if (client->state == CLIENT_GONE) {
         counter_add(&worker->counters.client_gone, n);

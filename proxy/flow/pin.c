@@ -8,6 +8,7 @@
 
 #include "proxy/flow/client.h"
 #include "proxy/flow/foreign.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/flow/script_cache.h"
 #include "proxy/net/log.h"
 #include "proxy/net/owner.h"
@@ -254,6 +255,8 @@ static void on_message(struct lane_holder *holder, struct lane *lane, const uint
     struct client *client = from_holder(holder);
 
     (void)last;
+    if (client->lowers)
+        limiter_note_lowered(client->worker->limiter);
     conn_write(&client->conn, bytes, len);
     if (client->conn.out.len > client->worker->settings->reply_buffer)
         throttle_lane(client, lane);

@@ -1,11 +1,13 @@
 """Denials that are kept: served without the backend, and never one that the backend would not have given."""
 
+import fcntl
 import itertools
 import random
 import re
 import socket
 import struct
 import sys
+import termios
 import threading
 
 import pytest
@@ -279,6 +281,64 @@ def test_a_denial_learnt_while_a_count_is_being_lowered_is_not_kept(fake, cachin
     fake.release()
     if not leaves:
         assert client.read_value() == 1
+
+    def asks_again():
+        take(other, "win")
+        return scripts_sent(fake) > before
+    wait_until(asks_again, timeout=3, what="the denial to be forgotten")
+
+
+@pytest.mark.parametrize("queued", [True, False], ids=["by EXEC", "within"])
+def test_what_goes_through_a_tunnel_ends_a_denial(redis_server, caching, queued):
+    """SUBSCRIBE queued in a transaction makes replies unreadable from outside, but not requests."""
+    gate = caching(redis_server)
+    client, other = gate.connect(), gate.connect()
+    assert [take(other, "win", "COST", 5)[0], take(other, "win")[0], take(other, "win")[0]] == [1, 0, 0]
+    deletes = [("DEL", "rl:win:u")]
+    for command in [("MULTI",), ("SUBSCRIBE", "c"), *(deletes if queued else []), ("UNSUBSCRIBE", "c"), ("EXEC",)]:
+        client.command(*command)
+    client.command(*(("PING",) if queued else deletes[0]))
+    wait_until(lambda: not redis_server.call("EXISTS", "rl:win:u"), what="it to be deleted")
+    assert wait_until(lambda: take(other, "win")[0], timeout=3, what="the denial to be forgotten")
+
+
+def unread(sock):
+    """Bytes that have arrived and were not read."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, b"\0" * 4))[0]
+
+
+def test_what_is_asked_without_reading_ends_a_denial(fake, caching):
+    """Who does not read its replies goes on a connection of its own, and its call may run late there."""
+    gate = caching(fake.url(), **{"listen.reply_buffer": "64KiB", "listen.reply_buffer_max": "128KiB"})
+    client, other = gate.connect(), gate.connect()
+    fake.on("GET", reply(b"$1000000\r\n" + b"v" * 1000000 + b"\r\n"))
+    fake.once("DEL", hold(b":1\r\n"))
+    assert take(other, "win")[0] == 0
+    client.send(encode("GET", "k") * 30)
+    arrived = []
+
+    def is_full():
+        arrived.append(unread(client.socket))
+        return len(arrived) > 40 and arrived[-1] == arrived[-40] > 0
+    wait_until(is_full, what="replies to pile up")
+    client.send(encode("DEL", "rl:win:u") + encode("DEL", "other") + encode("PING"))
+    seen = threading.Event()
+
+    def read():
+        for _ in range(30):
+            assert len(client.read_reply(30)) > 1000000
+        seen.set()
+    reader = threading.Thread(target=read)
+    reader.start()
+    fake.wait_held()
+    seen.wait(10)
+    assert take(other, "win")[0] == 0
+    before = scripts_sent(fake)
+    assert take(other, "win")[0] == 0 and scripts_sent(fake) == before, "it was not kept at all"
+    fake.on("DEL", reply(b":0\r\n"))
+    fake.release()
+    reader.join()
+    assert client.read_value() == 1
 
     def asks_again():
         take(other, "win")
