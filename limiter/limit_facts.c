@@ -165,6 +165,18 @@ size_t limit_facts_down(const struct limit_call *call, struct down_call downs[LI
     return n;
 }
 
+bool limit_facts_slides(const struct limit_call *call)
+{
+    if (call->script == SCRIPT_lim_slide || call->script == SCRIPT_lim_slide_log)
+        return true;
+    for (unsigned at = 0; call->script == SCRIPT_lim_multi && at + MULTI_TERMS <= call->argument_count;
+         at += MULTI_TERMS) {
+        if (word_is(call, at, "slide") || word_is(call, at, "log"))
+            return true;
+    }
+    return false;
+}
+
 bool limit_facts_lowers(const struct limit_call *call)
 {
     struct terms terms;

@@ -123,6 +123,7 @@ void client_close(struct client *client, const char *reason)
     stop_waiting(client);
     throttle_end(client);
     limit_wait_end(client);
+    client->lowers |= client->session.tx_lowers;
     limit_forget(client);
     client_leave_lane(client);
     pin_drop(client);
@@ -374,7 +375,7 @@ static void requests_ended(struct client *client, uint32_t n)
         client_open_gate(client);
     if (client->inflight)
         return;
-    client->blocked = false;
+    client->blocked = client->lowers = false;
     if (client->pin)
         pin_release_if_free(client);
     if (client->leaving && !switch_client(client))
@@ -403,17 +404,20 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
     if (client->state == CLIENT_GONE) {
         if (!ended)
             return;
+        if (request->kind == REQUEST_LOWERS || client->lowers)
+            limiter_note_lowered(worker->limiter);
         count(worker, client_gone);
         count(worker, tombstones);
         requests_ended(client, 1);
         return;
     }
+    if (client->lowers)
+        limiter_note_lowered(worker->limiter);
     bool handled = request->kind != REQUEST_PLAIN && session_on_reply(client, lane, request, bytes, len, last);
-    if (!handled && !request->muted && !is_held_back(client, bytes, len)) {
+    if (!handled && !request->muted && !is_held_back(client, bytes, len))
         conn_write(&client->conn, bytes, len);
-        if (client->conn.out.len > worker->settings->reply_buffer)
-            throttle_lane(client, lane);
-    }
+    if (client->conn.out.len > worker->settings->reply_buffer)
+        throttle_lane(client, lane);
     if (!ended)
         return;
     if (client->state == CLIENT_GONE)
@@ -446,7 +450,7 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
         script_on_lost(client);
     else if (request->kind == REQUEST_LIMIT)
         limit_on_lost(client);
-    else if (request->kind == REQUEST_LOWERS)
+    else if (request->kind == REQUEST_LOWERS || client->session.tx_lowers || client->lowers)
         limiter_note_lowered(worker->limiter);
     if (client->state == CLIENT_GONE) {
         counter_add(&worker->counters.client_gone, n);

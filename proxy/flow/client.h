@@ -141,6 +141,7 @@ struct client {
     bool leaving : 1;      /* goes over to another backend once nothing is in flight */
     bool must_be_told : 1; /* its next command is answered that the data set has changed */
     bool not_replied : 1;  /* the reply being handled is not the last word, or counted as something else */
+    bool lowers : 1;       /* something in flight may lower what limits count, and its reply is not told from others */
     bool limit_direct : 1; /* what is being told is not held back */
 };
 

@@ -86,6 +86,7 @@ static enum request_kind plain_kind(struct client *client, const struct call *ca
         return REQUEST_PLAIN;
     client->session.tx_lowers |= client->session.tx_open;
     limiter_note_lowered(client->worker->limiter);
+    client->lowers |= client->session.overflow;
     return client->session.overflow ? REQUEST_PLAIN : REQUEST_LOWERS;
 }
 

@@ -148,10 +148,10 @@ void lane_login_done(struct lane *lane)
     lane->name[0] = 0;
     lane->base = lane->given - lane->pending.len - conn->written - conn->out.len;
     conn_write_buf(conn, &lane->pending);
-    if (lane_is_congested(lane)) /* connecting forgot about those who wait */
-        conn_notify_drained(conn, congestion(lane) / 2);
-    else
+    if (!lane_is_congested(lane)) /* who waits for the connection may be all there is: no write would tell them */
         lane_wake_waiters(lane);
+    else if (!TAILQ_EMPTY(&lane->waiters)) /* connecting forgot about them */
+        conn_notify_drained(conn, congestion(lane) / 2);
     /* command_timeout is the backend's time, and starts now. */
     for (uint32_t i = 0; i < request_count(&lane->queue); i++)
         request_at(&lane->queue, i)->sent_ms = (uint32_t)loop_now_ms(&lane->pool->worker->loop);

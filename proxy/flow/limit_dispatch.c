@@ -87,6 +87,8 @@ size_t limit_answer_down(struct client *client, const struct call *call)
         return call->len;
     }
     log_down(limiter);
+    if (!client->wait) /* else it was counted when it began to wait */
+        count(client->worker, limits);
     count(client->worker, limits_down);
     if (multi)
         down_reply_multi(&w, downs, n, policy == RULE_DOWN_ALLOW, RETRY_MS);
@@ -98,6 +100,8 @@ size_t limit_answer_down(struct client *client, const struct call *call)
 
 size_t limit_dispatch_down(struct client *client, const struct call *call)
 {
+    if (limit_wait_is_over(client))
+        return limit_wait_dispatch(client, NULL, call);
     if (!limiter_parse(client->worker->limiter, call->row, call->bytes, call->len))
         return answer_mistake(client, call);
     return limit_answer_down(client, call);
@@ -129,7 +133,7 @@ static bool deny_call(struct limiter *limiter, const struct client *client, stru
 {
     if (!limiter_may_cache(limiter) || !limit_facts_deny(&limiter->call, deny))
         return false;
-    deny->epoch = limiter->epoch << 16 | client->pool->key.db;
+    deny->epoch = limiter_deny_epoch(limiter->epoch, client->pool);
     return true;
 }
 
@@ -148,6 +152,7 @@ static bool answer_again(struct client *client, const struct call *call, const s
     if (!client_drained(client))
         return true;
     limit_reply_put(&w, fields, (unsigned)n);
+    count(client->worker, limits);
     count(client->worker, limits_cached);
     count(client->worker, limits_denied);
     answer(client, &w);
@@ -195,7 +200,10 @@ static bool lowers(const struct limiter *limiter)
 {
     const struct limit_call *call = &limiter->call;
 
-    if (!limiter->denials || !limit_facts_lowers(call))
+    /* Of windows that the cache is told of, it keeps the length in mind itself. */
+    bool slides = !limiter_may_cache(limiter) && limit_facts_slides(call);
+
+    if (!limiter->denials || !(slides || limit_facts_lowers(call)))
         return false;
     for (uint32_t i = 0; i < call->key_count; i++) {
         if (rule_table_may_own(limiter->worker->settings->rules, call->keys[i].bytes, call->keys[i].len))
@@ -206,6 +214,7 @@ static bool lowers(const struct limiter *limiter)
 
 static size_t send_native(struct client *client, struct lane *lane, const struct call *call)
 {
+    count(client->worker, limits);
     if (client->session.tx_open) {
         client->session.tx_lowers |= lowers(client->worker->limiter);
         client_send(client, lane, REQUEST_PLAIN, call->bytes, call->len);
@@ -228,6 +237,7 @@ static size_t queue_in_transaction(struct client *client, struct lane *lane, con
     size_t len = limiter_encode(limiter, lane->pool->key.backend, LIMIT_EVAL, LIMIT_NEVER_US);
 
     client->session.tx_lowers |= lowers(limiter);
+    count(client->worker, limits);
     client_send(client, lane, REQUEST_PLAIN, limiter->out, len);
     return call->len;
 }
@@ -250,6 +260,7 @@ static size_t send_call(struct client *client, struct lane *lane, const struct c
     STAILQ_INSERT_TAIL(&client->limit_calls, kept, link);
     if (kept->lowers)
         limiter_note_lowered(limiter);
+    count(client->worker, limits);
     len = limiter_encode(limiter, backend, limiter_form(limiter), limiter_deadline_us(limiter, backend));
     client_send(client, lane, REQUEST_LIMIT, limiter->out, len);
     return call->len;
@@ -265,6 +276,7 @@ size_t limit_dispatch(struct client *client, struct lane *lane, const struct cal
         return limit_wait_dispatch(client, lane, call);
     if (lane->state != LANE_READY)
         return wait_for_lane(client, lane, call);
+    client->waits_since_ms = 0; /* a call that waits for a place may meet several outages */
     if (!limiter_parse(limiter, call->row, call->bytes, call->len))
         return answer_mistake(client, call);
     if (limiter->call.script == SCRIPT_increx && limiter->increx == INCREX_NATIVE)
@@ -275,7 +287,6 @@ size_t limit_dispatch(struct client *client, struct lane *lane, const struct cal
         return send_native(client, lane, call);
     if (limiter->call.wait_ms > 0 && !(limiter->rule && limiter->rule->shadow))
         return limit_wait_dispatch(client, lane, call);
-    count(client->worker, limits);
     bool cacheable = deny_call(limiter, client, &deny);
     if (cacheable && answer_again(client, call, &deny, &used))
         return used;

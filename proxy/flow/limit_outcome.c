@@ -87,6 +87,7 @@ void limit_forget(struct client *client)
     while (!STAILQ_EMPTY(&client->limit_calls)) {
         struct limit_kept *kept = take_oldest(client);
 
+        client->lowers |= kept->lowers;
         buf_clear(blocks_of(client), &kept->held);
         limit_kept_give(limiter_of(client), kept);
     }
@@ -95,19 +96,22 @@ void limit_forget(struct client *client)
 
 /* --- once more --- */
 
-/* Sends the call again, its script with it. */
-static void send_again(struct client *client, struct lane *lane, struct limit_kept *kept, bool muted)
+/* Sends the call again, its script with it. False: its rule is not what it was any more, see limiter->error. */
+static bool send_again(struct client *client, struct lane *lane, struct limit_kept *kept, bool muted)
 {
     struct limiter *limiter = limiter_of(client);
     struct backend *backend = lane->pool->key.backend;
     struct request *request;
     size_t len;
 
-    limiter_parse(limiter, kept->row, kept->bytes, kept->len);
+    if (!limiter_parse(limiter, kept->row, kept->bytes, kept->len))
+        return false;
     limiter->loaded[limiter->call.script] = true;
     kept->native = false;
     kept->resent = true;
     kept->shape = (uint8_t)limiter->call.shape;
+    kept->script = (uint8_t)limiter->call.script;
+    kept->shadow = limiter->rule && limiter->rule->shadow;
     len = limiter_encode(limiter, backend, LIMIT_EVAL, limiter_deadline_us(limiter, backend));
     STAILQ_INSERT_TAIL(&client->limit_calls, kept, link);
     client->limit_resent++;
@@ -116,6 +120,15 @@ static void send_again(struct client *client, struct lane *lane, struct limit_ke
     client->inflight++;
     client->not_replied = true;
     count(client->worker, scripts_healed);
+    return true;
+}
+
+static size_t put_error(const char *text, uint8_t changed[CHANGED_MAX])
+{
+    struct reply_writer w = {.bytes = changed, .cap = CHANGED_MAX};
+
+    reply_error(&w, text);
+    return w.len;
 }
 
 static bool is_unknown_command(const uint8_t *bytes, size_t len)
@@ -168,7 +181,7 @@ static void learn(struct client *client, const struct limit_kept *kept, const ui
     if (!denials || !limit_reply_read(bytes, len, fields, LIMIT_FIELDS) ||
         !limiter_parse(limiter, kept->row, kept->bytes, kept->len) || !limit_facts_deny(&limiter->call, &deny))
         return;
-    deny.epoch = kept->epoch << 16 | client->pool->key.db;
+    deny.epoch = limiter_deny_epoch(kept->epoch, client->pool);
     deny_cache_learn(denials, &deny, fields, kept->sent_us, limiter_now_us());
 }
 
@@ -196,11 +209,12 @@ static void wake(struct client *client, const struct limit_kept *kept, const uin
 {
     struct limiter *limiter = limiter_of(client);
     bool frees = kept->script == SCRIPT_sem_release || kept->script == SCRIPT_sem_clear;
+    int64_t released;
 
-    if (!frees || !limiter->n_waits || len < 4 || bytes[0] != ':' || bytes[1] == '0')
+    if (!frees || !limiter->n_waits || len < 4 || bytes[0] != ':' || !number_read(bytes + 1, len - 3, &released))
         return;
     if (limiter_parse(limiter, kept->row, kept->bytes, kept->len))
-        limit_wait_wake(limiter, client, 1);
+        limit_wait_wake(limiter, client, released);
 }
 
 static void note(struct client *client, const struct limit_kept *kept, const uint8_t *bytes, size_t len)
@@ -252,11 +266,12 @@ bool limit_on_reply(struct client *client, struct lane *lane, struct request *re
 
     if (last)
         take_oldest(client);
-    if (last && !request->begun) {
-        if (can_be_sent_again(limiter_of(client), kept, bytes, len) && lane->state == LANE_READY) {
-            send_again(client, lane, kept, request->muted);
+    if (last && !request->begun && lane->state == LANE_READY &&
+        can_be_sent_again(limiter_of(client), kept, bytes, len)) {
+        if (send_again(client, lane, kept, request->muted))
             return true;
-        }
+        changed_len = put_error(limiter_of(client)->error, changed);
+    } else if (last && !request->begun) {
         note(client, kept, bytes, len);
         changed_len = change(client, lane, kept, bytes, len, changed);
     }

@@ -41,6 +41,7 @@ struct limit_wait {
     _Atomic uint64_t *outcome; /* the counter of the answer */
     enum wait_state state;
     bool fair, in_flight;
+    bool by_digest; /* it was asked so last: then NOSCRIPT has it asked again */
     uint64_t until_ms;
     size_t reply_len;
     uint8_t reply[REPLY_MAX];
@@ -188,7 +189,7 @@ static void on_verdict(struct limit_wait *wait, struct lane *lane, const uint8_t
     struct worker *worker = wait->limiter->worker;
     int64_t fields[SEM_FIELDS];
 
-    if (reply_starts_with(bytes, len, "-NOSCRIPT ")) {
+    if (wait->by_digest && reply_starts_with(bytes, len, "-NOSCRIPT ")) {
         memset(wait->limiter->loaded, 0, sizeof(wait->limiter->loaded));
         wait->state = WAIT_RESTING;
         stir(wait);
@@ -276,9 +277,11 @@ static void ask(struct limit_wait *wait, struct lane *lane)
 {
     struct limiter *limiter = wait->limiter;
     struct backend *backend = lane->pool->key.backend;
-    size_t len = limiter_encode(limiter, backend, limiter_form(limiter), limiter_deadline_us(limiter, backend));
+    enum limit_form form = limiter_form(limiter);
+    size_t len = limiter_encode(limiter, backend, form, limiter_deadline_us(limiter, backend));
 
     wait->state = WAIT_ASKING;
+    wait->by_digest = form == LIMIT_EVALSHA;
     wait->pool = lane->pool;
     wait->in_flight = true;
     lane_send(lane, &wait->requester, 0, limiter->out, len);
@@ -314,7 +317,7 @@ void limit_wait_end(struct client *client)
     if (!wait)
         return;
     if (wait->state == WAIT_RESTING && client->state == CLIENT_GONE)
-        leave_queue(wait, client->lane);
+        leave_queue(wait, client->pin ? client->pin : client->lane);
     client->wait = NULL;
     client->blocked = false;
     wait->client = NULL;

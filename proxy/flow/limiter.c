@@ -11,6 +11,7 @@
 #include "protocol/reply.h"
 #include "protocol/resp.h"
 #include "proxy/flow/limit_kept.h"
+#include "proxy/flow/pool.h"
 #include "proxy/flow/worker.h"
 #include "proxy/health/backend.h"
 #include "proxy/net/log.h"
@@ -206,6 +207,11 @@ void limiter_note_lowered(struct limiter *limiter)
 {
     if (limiter->worker->settings->limiter.caches)
         atomic_fetch_add(&limiter->worker->crew->limits_lowered, 1);
+}
+
+uint64_t limiter_deny_epoch(uint64_t epoch, const struct pool *pool)
+{
+    return epoch << 32 | pool->serial;
 }
 
 struct deny_cache *limiter_denials(struct limiter *limiter)

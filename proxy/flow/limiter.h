@@ -25,6 +25,7 @@ struct deny_cache;
 struct limit_kept;
 struct limit_wait;
 struct local_limit;
+struct pool;
 struct worker;
 
 /* Whether the backend has INCREX itself: the first call finds out. */
@@ -84,6 +85,8 @@ struct local_limit *limiter_local(struct limiter *limiter); /* NULL without memo
 
 /* Something that may lower what keys count passes by, or has passed: denials that are kept may be wrong. */
 void limiter_note_lowered(struct limiter *limiter);
+/* Denials are kept apart by the epoch of their sending, db and user: who may not ask is not told what others were. */
+uint64_t limiter_deny_epoch(uint64_t epoch, const struct pool *pool);
 /* The cache, without what other workers' clients have made doubtful. NULL: none. */
 struct deny_cache *limiter_denials(struct limiter *limiter);
 

@@ -48,6 +48,7 @@ struct pool *pool_get(struct worker *worker, const struct lane_key *key)
         abort();
     }
     pool->worker = worker;
+    pool->serial = ++worker->pool_serial;
     pool->key = (struct lane_key){.backend = backend_ref(key->backend),
                                   .user = copy_text(key->user),
                                   .password = copy_text(key->password),

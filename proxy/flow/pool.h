@@ -55,6 +55,7 @@ struct pool_waiter {
 struct pool {
     LIST_ENTRY(pool) link;
     struct worker *worker;
+    uint32_t serial; /* of its worker's */
     struct lane_key key;
     struct lane_list shared, idle, busy;
     unsigned n_shared, n_lanes;

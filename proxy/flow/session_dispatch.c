@@ -9,6 +9,8 @@
  * while subscribed). Then the pin becomes a tunnel: replies are copied, not parsed, until either side closes.
  */
 #include "proxy/flow/client.h"
+#include "proxy/flow/limit.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/net/log.h"
 
 /* --- the tunnel --- */
@@ -39,6 +41,10 @@ static size_t tunnel_dispatch(struct client *client, const struct call *call)
     if (!may_enter_tunnel(client, call)) {
         client_close(client, "command cannot be answered within a tunnel");
         return 0;
+    }
+    if (client->session.tx_lowers || limit_is_lowered_by(client, call)) {
+        client->lowers = true;
+        limiter_note_lowered(client->worker->limiter);
     }
     count(client->worker, accepted);
     count(client->worker, replied);

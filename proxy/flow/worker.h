@@ -63,6 +63,7 @@ struct worker {
     bool was_usable;           /* some backend was, ever: clients may have seen data */
     bool hopeless;             /* nothing is usable, and requests shall not wait for that to change */
     uint64_t lane_serial;
+    uint32_t pool_serial;
     TAILQ_HEAD(, client) clients;
     TAILQ_HEAD(, client) throttling; /* clients that hold up a lane because they do not read */
     struct listener *listeners;      /* linked list */

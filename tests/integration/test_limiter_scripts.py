@@ -29,6 +29,7 @@ CALLS = {
     "sem_holders": (["k", "m"], (5,)),
     "sem_leave": (["q", "d"], ("t", 1)),
     "sem_release": (["k", "m"], ("t",)),
+    "sem_give_back": (["k", "m"], ("t", 5)),
     "sem_renew": (["k", "m"], ("t", 10**8)),
 }
 WRITES = ["cl_throttle", "increx", "lim_gcra", "lim_multi", "lim_slide", "lim_slide_log", "lim_window", "sem_acquire",
@@ -98,7 +99,7 @@ def test_a_late_call_does_nothing_and_says_so(lab, name):
 def test_a_late_call_keeps_what_a_release_would_remove(lab):
     lab.run("sem_acquire", ["k", "m"], 2, 10**6, "t", 1, "plain")
     before = lab.dump("k", "m")
-    for name in ("sem_release", "sem_clear", "lim_reset"):
+    for name in ("sem_release", "sem_give_back", "sem_clear", "lim_reset"):
         keys, args = CALLS[name]
         assert lab.run(name, keys, *args, deadline_us=lab.now_us - 1).startswith("RGUNAVAIL ")
     assert lab.dump("k", "m") == before
