@@ -33,6 +33,8 @@ size_t limit_dispatch_down(struct client *client, const struct call *call);
 size_t limit_answer_down(struct client *client, const struct call *call);
 /* Whether a command that is not the limiter's may lower what limits count. */
 bool limit_is_lowered_by(const struct client *client, const struct call *call);
+/* The same of a large one, of which only the beginning is here: by its first key, or because it may name many. */
+bool limit_may_be_lowered_by(const struct client *client, const struct call *call);
 
 /* --- limit_outcome.c --- */
 

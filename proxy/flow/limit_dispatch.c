@@ -11,6 +11,7 @@
 
 enum {
     REPLY_MAX = 256 * (LIMIT_MULTI_MAX + 1),
+    FEW_ARGS = 8,    /* of a large command: so few are one key and its value, not many keys */
     RETRY_MS = 1000, /* a backend that comes back is noticed within about so long */
 };
 
@@ -173,6 +174,11 @@ static bool clears(const struct call *call)
             reply_starts_with((const uint8_t *)call->row->name, call->row->name_len, "SWAPDB"));
 }
 
+static bool may_write(const struct command *row)
+{
+    return row->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE) || is_script(row) || row->id == CMD_UNKNOWN;
+}
+
 /* Walks over the arguments of commands that write, so only while denials are kept. */
 bool limit_is_lowered_by(const struct client *client, const struct call *call)
 {
@@ -185,13 +191,23 @@ bool limit_is_lowered_by(const struct client *client, const struct call *call)
         return false;
     if (clears(call))
         return true;
-    if (!(row->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE)) && !is_script(row) && row->id != CMD_UNKNOWN)
+    if (!may_write(row))
         return false;
     for (uint32_t i = 1; call_arg(call, i, &arg, &len); i++) {
         if (rule_table_may_own(client->worker->settings->rules, arg, len))
             return true;
     }
     return false;
+}
+
+bool limit_may_be_lowered_by(const struct client *client, const struct call *call)
+{
+    const struct worker *worker = client->worker;
+
+    if (!worker->limiter->denials || !may_write(call->row))
+        return false;
+    return is_script(call->row) || call->row->id == CMD_UNKNOWN || call->argc > FEW_ARGS ||
+           (call->sub && rule_table_may_own(worker->settings->rules, call->sub, call->sub_len));
 }
 
 /* --- with one --- */
