@@ -42,7 +42,8 @@ static const struct option limit_options[] = {
     {.key = "shadow",
      .type = OPTION_BOOL,
      .initial = "no",
-     .doc = "Count, but deny nothing: what would be denied is admitted with reason 6."},
+     .doc = "Count, but deny nothing: what would be denied is admitted with reason 6. Not within MULTI, where EXEC "
+            "tells what the backend said."},
     {.key = "on_backend_down",
      .type = OPTION_WORD,
      .words = "deny|allow|local",

@@ -8,7 +8,8 @@
  *          └─> EVALSHA or EVAL on the client's lane, with a deadline ──> reply: as it is, in another shape, or NOSCRIPT
  *
  * In a transaction it is queued as EVAL, because NOSCRIPT would spoil the transaction, and without a deadline, because
- * nobody knows when EXEC comes.
+ * nobody knows when EXEC comes. EXEC's reply is passed as it is: shadow mode does not reach there, nor does what makes
+ * INCREX's reply that of a server which has it (integers beyond 2^53, doubles in RESP3).
  */
 #pragma once
 

@@ -120,6 +120,8 @@ static bool send_again(struct client *client, struct lane *lane, struct limit_ke
     client->inflight++;
     client->not_replied = true;
     count(client->worker, scripts_healed);
+    if (backend->metered)
+        count(client->worker, billed);
     return true;
 }
 

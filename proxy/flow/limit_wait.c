@@ -284,6 +284,8 @@ static void ask(struct limit_wait *wait, struct lane *lane)
     wait->by_digest = form == LIMIT_EVALSHA;
     wait->pool = lane->pool;
     wait->in_flight = true;
+    if (backend->metered)
+        count(limiter->worker, billed);
     lane_send(lane, &wait->requester, 0, limiter->out, len);
 }
 

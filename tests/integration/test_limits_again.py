@@ -3,6 +3,7 @@ place, and every request ends in exactly one outcome."""
 
 import itertools
 import random
+import re
 import sys
 import threading
 
@@ -13,7 +14,7 @@ from limits import LIMIT_OF_FIVE, RULES, rule_settings, script_calls
 from wire import ErrorReply
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
-from fakeredis import FakeRedis, hold, reply  # noqa: E402 pylint: disable=wrong-import-position
+from fakeredis import FakeRedis, close_after, hold, reply  # noqa: E402 pylint: disable=wrong-import-position
 
 NOSCRIPT = b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
 NAMES = ("LIM.WINDOW", "LIM.GCRA", "SEM.COUNT", "ECHO")
@@ -227,6 +228,53 @@ def test_the_client_leaves_while_some_are_sent_again(fake, start_respgate):
     gate.wait_ready(lambda: b"clients:1" not in second.call("RESPGATE", "STATUS"))
     fake.release()
     assert second.call("SEM.COUNT", 4) == b"4" and second.call("ECHO", 5) == b"5"
+
+
+@pytest.mark.parametrize("name", ["EVAL", "EVALSHA"])
+def test_a_lost_reply_closes_the_client_when_so_configured(fake, start_respgate, name):
+    """Also while calls are sent again and replies held."""
+    gate = start_respgate(fake.url(), settings={"fallback.on_unknown": "close"})
+    answers(fake, random.Random(1), 0)
+    client, other = gate.connect(), gate.connect()
+    assert client.call("SEM.COUNT", 9) == b"9"
+    fake.once("EVALSHA", reply(NOSCRIPT))
+    fake.once(name, close_after())
+    client.send(b"".join(encode(*command) for command in (
+        ("SEM.COUNT", 1), ("ECHO", 2), ("SEM.COUNT", 3), ("ECHO", 4))))
+    assert client.at_eof()
+    assert other.call("SEM.COUNT", 5) == b"5"
+
+
+@pytest.mark.threads
+def test_clients_that_come_and_go_while_scripts_are_forgotten(redis_server, start_respgate):
+    gate = start_respgate(redis_server, settings={**rule_settings(), "listen.workers": 2})
+    rng = random.Random(5)
+    with Forgetful(redis_server):
+        for number in range(150):
+            client = gate.connect()
+            client.send(b"".join(encode(*one_of_all(rng, number, call)[0]) for call in range(rng.randint(1, 40))))
+            for _ in range(rng.choice((0, 0, 1))):
+                client.read_reply()
+            client.close()
+    assert gate.connect().call("LIM.WINDOW", "k", 5, 3600000)[2] == 4
+
+
+def test_all_that_is_sent_to_a_backend_that_charges_is_counted(fake, start_respgate):
+    gate = start_respgate(fake.url(), settings={"backend.default.metered": "yes"})
+    answers(fake, random.Random(1), 0)
+    client = gate.connect()
+    assert client.call("SEM.COUNT", 1) == b"1"
+    fake.once("EVALSHA", reply(NOSCRIPT))
+    assert client.call("SEM.COUNT", 2) == b"2"
+    denial = reply(b"*10\r\n:0\r\n:1\r\n:1\r\n:0\r\n:0\r\n:-1\r\n:0\r\n:30000\r\n:-1\r\n:1\r\n")
+    fake.once("EVAL", denial)
+    fake.on("EVALSHA", denial)
+    assert client.call("SEM.ACQUIRE", "s", 1, 30000, "t", "WAIT", 150)[0] == 0
+    client.close()
+    assert gate.stop() == 0
+    names = [name for connection in fake.connections for name in connection.names()]
+    billed = int(re.search(r"msg=counters.* billed=(\d+)", gate.log())[1])
+    assert billed == names.count("EVAL") + names.count("EVALSHA") > 4
 
 
 def test_increx_is_passed_to_a_backend_that_has_it(fake, start_respgate):

@@ -95,17 +95,25 @@ def test_by_rule(gate):
     assert other.call("SEM.RELEASE", "rl:jobs:u", "t") == 1 and client.read_value()[GRANTED] == 1
 
 
-def test_several_places_at_once_wake_several(redis_server, start_respgate):
+@pytest.mark.parametrize("free", [("SEM.RELEASE", "s", "h0", "h1", "h2"), ("SEM.REVOKE", "s", "*")], ids=["release", "revoke"])
+def test_a_release_wakes_as_many_as_it_has_places_for(redis_server, start_respgate, free):
+    """Who was denied asks again after 50 ms at the earliest, unless it is woken; the best of several rounds is not
+    that of a busy machine."""
     gate = start_respgate(redis_server, settings={"listen.workers": 1})
-    holder = gate.connect()
-    for number in range(5):
-        assert holder.call(*acquire(f"h{number}", most=5))[GRANTED] == 1
-    connections = [gate.connect() for _ in range(5)]
-    for number, connection in enumerate(connections):
-        connection.command(*wait(f"w{number}", most=5))
-    wait_until(lambda: script_calls(redis_server) >= 10, what="all of them to have asked")
-    assert holder.call("SEM.RELEASE", "s", *(f"h{number}" for number in range(5))) == 5
-    assert [connection.read_value()[GRANTED] for connection in connections] == [1] * 5
+    holder, connections, took = gate.connect(), [gate.connect() for _ in range(3)], []
+    for _ in range(8):
+        for number in range(3):
+            assert holder.call(*acquire(f"h{number}", most=3))[GRANTED] == 1
+        before = script_calls(redis_server)
+        for number, connection in enumerate(connections):
+            connection.command(*wait(f"w{number}", most=3))
+        wait_until(lambda: script_calls(redis_server) >= before + 3, what="all of them to have asked")
+        begun = time.monotonic()
+        assert holder.call(*free) == 3
+        assert [connection.read_value()[GRANTED] for connection in connections] == [1] * 3
+        took.append(time.monotonic() - begun)
+        assert holder.call("SEM.REVOKE", "s", "*") == 3
+    assert min(took) < 0.03, took
 
 
 @pytest.mark.threads
@@ -341,10 +349,10 @@ def test_each_outage_is_waited_for_anew(start_redis, start_respgate):
     assert other.call(*acquire("t", lease=LONG))[GRANTED] == 1
     client.command(*wait("w"))
     assert client.is_silent(0.05)
-    for silence in (0.1, 0.7, 0.3):
+    for silence in (0.6, 0.2):
         server.kill()
         wait_until(lambda: gate.log().count("why=all_down before") > 0, what="the outage to be noticed")
-        assert client.is_silent(min(silence, 0.3)), client.splitter.buffer
+        assert client.is_silent(0.2), client.splitter.buffer
         server.start()
         wait_until(lambda: script_calls(server) > 1, what="it to be asked again")
         assert client.is_silent(silence), client.splitter.buffer
