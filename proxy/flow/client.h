@@ -61,7 +61,8 @@ enum request_kind {
     REQUEST_TRACKING_ON,
     REQUEST_TRACKING_OFF,
     REQUEST_MONITOR,
-    REQUEST_SCRIPT, /* EVALSHA that can be healed */
+    REQUEST_SCRIPT,  /* EVALSHA that can be healed */
+    REQUEST_COMMAND, /* COMMAND and its kin, whose answer is to name respgate's own commands as well */
 };
 
 /* Session state that needs the pin it has. */
@@ -110,6 +111,7 @@ struct client {
     struct lane *waits_for; /* the lane it waits for (GATE_LANE) */
     struct client_names *names;
     struct block *kept_calls, *kept_calls_tail; /* EVALSHA calls in flight that may have to be sent again */
+    struct command_info *command_info;          /* COMMAND in flight whose reply is changed on its way; NULL = none */
     struct tour *tour; /* what came back from the other workers for the command at the front; NULL = nothing */
     uint64_t id;
     uint64_t created_ms, active_ms, throttled_ms;

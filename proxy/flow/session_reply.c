@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "proxy/flow/client.h"
+#include "proxy/flow/command_info.h"
 #include "proxy/flow/script_cache.h"
 
 static void end_tx(struct client *client)
@@ -91,6 +92,8 @@ bool session_on_reply(struct client *client, struct lane *lane, struct request *
         return false;
     case REQUEST_SCRIPT:
         return script_on_reply(client, lane, request, bytes, len, last);
+    case REQUEST_COMMAND:
+        return command_info_on_reply(client, lane, request, bytes, len, last);
     case REQUEST_BURST_EXEC:
         check_burst(client, lane, request, bytes, len);
         if (last && !failed && lane == client->pin)
