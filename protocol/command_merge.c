@@ -273,7 +273,8 @@ static bool is_not_available(const uint8_t *bytes, size_t len)
 /* How many bytes of the head are replaced; the state is what the rest is for. */
 static size_t take_head(struct command_merge *merge, const uint8_t *bytes, size_t len)
 {
-    bool aggregate = bytes[0] == '*' || bytes[0] == '%' || bytes[0] == '~';
+    bool is_map = bytes[0] == '%';
+    bool aggregate = bytes[0] == '*' || bytes[0] == '~' || (is_map && merge->topic == MERGE_DOCS);
     uint64_t n, grows;
     int line = aggregate || bytes[0] == ':' ? length_read(bytes, len, &n) : LENGTH_BAD;
 
@@ -293,7 +294,7 @@ static size_t take_head(struct command_merge *merge, const uint8_t *bytes, size_
         return (size_t)line;
     }
     grows = added(merge, false);
-    if (merge->topic == MERGE_DOCS && bytes[0] != '%') {
+    if (merge->topic == MERGE_DOCS && !is_map) {
         grows *= 2;
     }
     put_head(merge, (char)bytes[0], n + grows);
