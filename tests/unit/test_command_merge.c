@@ -340,6 +340,7 @@ static void test_an_answer_that_says_nothing(void **state)
                                           "*-1 ",
                                           "*16 " PING_7 NULLS_15,
                                           "*17 " PING_7 NULLS_15,
+                                          "*18 " PING_6 "$-1 $-1 " NULLS_15,
                                           "$3 abc ",
                                           "_ ",
                                           "*17 $-1 $-1 " NULLS_15};
