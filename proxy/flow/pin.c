@@ -43,7 +43,7 @@ static bool awaits_change(const struct client *client, const struct lane *pin)
     for (uint32_t i = 0; i < request_count(&pin->queue); i++) {
         const struct request *request = request_at(&pin->queue, i);
         if (request->owner == &client->requester && request->kind != REQUEST_PLAIN && request->kind != REQUEST_ONCE &&
-            request->kind != REQUEST_SCRIPT && request->kind != REQUEST_BURST_EXEC && request->kind != REQUEST_COMMAND)
+            request->kind != REQUEST_SCRIPT && request->kind != REQUEST_BURST_EXEC)
             return true;
     }
     return false;

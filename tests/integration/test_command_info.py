@@ -16,10 +16,12 @@ import pytest
 import redis
 from redis.commands.parser import CommandsParser
 
+from bounds import KIB, MIB, forget_peak, peak, settled
 from command_own import OWN, entries, same_shape, without_own
-from harness import wait_until
+from harness import free_port, wait_until
 from wire import decode
 
+UNREAD_MAX = 2 * MIB
 READS = {"sem.check", "sem.count", "sem.holders"}
 # An entry of Redis 7.0 that tells the same of its keys.
 LIKE = {name: "zcard" if name in READS else "incr" for name in OWN} | {
@@ -322,6 +324,22 @@ def test_a_client_that_reads_late_gets_all(respgate, redis_server, command):
         assert late.read_value() == b"between"
 
 
+@pytest.mark.figures
+def test_replies_that_are_not_read_are_not_held(respgate, figure):
+    """Sixty megabytes of them."""
+    client = respgate.connect()
+    client.call("COMMAND", "DOCS")
+    base = forget_peak(respgate.pid)
+    for _ in range(300):
+        client.command("COMMAND", "DOCS")
+    settled(lambda: peak(respgate.pid))
+    extra = peak(respgate.pid) - base
+    figure(f"300 times COMMAND DOCS, not read, cost {extra / KIB:.0f} KiB (at most {UNREAD_MAX / KIB:.0f})")
+    assert extra <= UNREAD_MAX
+    assert len({client.read_reply().count(b"lim.try") for _ in range(300)}) == 1
+    assert client.call("PING") == "PONG"
+
+
 def test_the_ledger_counts_commands_and_not_our_questions(respgate):
     client = respgate.connect()
     for command in (("COMMAND",), ("COMMAND", "COUNT"), ("COMMAND", "INFO", "lim.try"), ("COMMAND", "INFO", "get"),
@@ -363,7 +381,7 @@ def test_redis_py_finds_keys_as_its_cluster_client_does(respgate):
 
 def test_a_cluster_client_sends_ours_to_the_node_of_the_key(start_redis, start_respgate):
     """The node announces respgate's address, so that all that RedisCluster learns, it learns through respgate."""
-    server = start_redis(config={"cluster-enabled": "yes"})
+    server = start_redis(config={"cluster-enabled": "yes", "cluster-port": free_port()})
     server.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     wait_until(lambda: b"cluster_state:ok" in server.call("CLUSTER", "INFO"), what="the cluster")
     gate = start_respgate(server)

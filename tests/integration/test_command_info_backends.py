@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "tests" / "tools"))
 from fakeredis import FakeRedis, close_after, hold, reply, silence  # noqa: E402
 
 QUESTION = [b"COMMAND", b"INFO", b"ping"] + [name.encode() for name in OWN]
+AT_ONCE = 1 << 16  # bytes that are read at once (struct loop, scratch)
 NULL, OLD_NULL = b"$-1\r\n", b"*-1\r\n"
 
 
@@ -56,9 +57,11 @@ def gate(fake, start_respgate):
 
 
 def answering(fake, told, *pieces):
-    """COMMAND answers the question with `told`, and anything else in these pieces."""
+    """COMMAND answers the question with `told`, bytes or pieces, and anything else in these pieces."""
+    told = [told] if isinstance(told, bytes) else told
+
     def act(connection, command):
-        connection.send(*([told] if command == QUESTION else pieces))
+        connection.send(*(told if command == QUESTION else pieces))
     fake.on("COMMAND", act)
 
 
@@ -184,6 +187,16 @@ def test_the_question_s_answer_cut_in_two(fake, gate):
         fake.once("COMMAND", reply(told[:at], told[at:]))
         fake.once("COMMAND", reply(b"*1\r\n" + ENTRIES[7]))
         assert {len(value) for value in decode(ask(client))} == {7}
+
+
+def test_an_answer_too_long_for_the_question_says_nothing(fake, gate):
+    """What is read at once ends where something begins that looks like another answer."""
+    client = gate.connect()
+    filler = b"*2\r\n$%d\r\n" % (AT_ONCE - 4 - 8 - 2)
+    filler += b"f" * (AT_ONCE - len(filler) - 2) + b"\r\n"
+    assert len(filler) == AT_ONCE and filler.startswith(b"*2\r\n$%d\r\n" % (AT_ONCE - 4 - 8 - 2))
+    answering(fake, [filler, knowledge(7)], b"*1\r\n" + ENTRIES[7])
+    assert {len(value) for value in decode(ask(client))} == {7, 10}
 
 
 def test_large_replies_cut_anywhere(fake, gate):
