@@ -112,6 +112,11 @@ void reply_map(struct reply_writer *w, unsigned resp, size_t pairs)
     reply_array(w, 2 * pairs);
 }
 
+void reply_set(struct reply_writer *w, unsigned resp, size_t n)
+{
+    put_number(w, resp >= 3 ? '~' : '*', (int64_t)n);
+}
+
 void reply_push(struct reply_writer *w, unsigned resp, size_t n)
 {
     put_number(w, resp >= 3 ? '>' : '*', (int64_t)n);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/flow/command_info.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/script_cache.h"
@@ -130,6 +131,7 @@ void client_close(struct client *client, const char *reason)
     client->pool->n_clients--;
     client_names_free(client);
     script_forget(client);
+    command_info_forget(client);
     tour_forget(client);
     conn_close(&client->conn);
     TAILQ_REMOVE(&worker->clients, client, link);
@@ -452,6 +454,8 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
         limit_on_lost(client);
     else if (request->kind == REQUEST_LOWERS || client->session.tx_lowers || client->lowers)
         limiter_note_lowered(worker->limiter);
+    else if (request->kind == REQUEST_COMMAND)
+        command_info_forget(client);
     if (client->state == CLIENT_GONE) {
         counter_add(&worker->counters.client_gone, n);
     } else if (loss == REQUEST_UNSENT) {

@@ -63,9 +63,10 @@ enum request_kind {
     REQUEST_TRACKING_ON,
     REQUEST_TRACKING_OFF,
     REQUEST_MONITOR,
-    REQUEST_SCRIPT, /* EVALSHA that can be healed */
-    REQUEST_LIMIT,  /* a limiter call, sent as a script */
-    REQUEST_LOWERS, /* it may lower what limits count */
+    REQUEST_SCRIPT,  /* EVALSHA that can be healed */
+    REQUEST_LIMIT,   /* a limiter call, sent as a script */
+    REQUEST_LOWERS,  /* it may lower what limits count */
+    REQUEST_COMMAND, /* COMMAND and its kin, whose answer is to name respgate's own commands as well */
 };
 
 /* Session state that needs the pin it has. */
@@ -116,9 +117,10 @@ struct client {
     struct client_names *names;
     struct block *kept_calls, *kept_calls_tail; /* EVALSHA calls in flight that may have to be sent again */
     struct limit_kept_list limit_calls;         /* limiter calls in flight */
-    struct limit_wait *wait; /* the limiter command at the front waits for a place; NULL: it does not */
-    uint64_t waits_since_ms; /* that it waits for a lane to open; 0: it does not */
-    struct tour *tour;       /* what came back from the other workers for the command at the front; NULL = nothing */
+    struct limit_wait *wait;           /* the limiter command at the front waits for a place; NULL: it does not */
+    uint64_t waits_since_ms;           /* that it waits for a lane to open; 0: it does not */
+    struct command_info *command_info; /* COMMAND in flight whose reply is changed on its way; NULL = none */
+    struct tour *tour; /* what came back from the other workers for the command at the front; NULL = nothing */
     uint64_t id;
     uint64_t created_ms, active_ms, throttled_ms;
     const struct command *last_command;

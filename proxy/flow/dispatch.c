@@ -5,6 +5,7 @@
 
 #include "protocol/inline.h"
 #include "proxy/flow/client.h"
+#include "proxy/flow/command_info.h"
 #include "proxy/flow/foreign.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limiter.h"
@@ -105,6 +106,8 @@ size_t dispatch_plain(struct client *client, const struct call *call)
         return limit_dispatch(client, lane, call);
     if (script_cache_wants(client->worker->scripts, call->row) && script_send(client, lane, call))
         return call->len;
+    if (command_info_wants(call->row) && command_info_take(client, lane, call, &used))
+        return used;
     client_send(client, lane, plain_kind(client, call), call->bytes, call->len);
     return call->len;
 }

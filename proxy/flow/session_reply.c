@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "proxy/flow/client.h"
+#include "proxy/flow/command_info.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/script_cache.h"
@@ -99,6 +100,8 @@ bool session_on_reply(struct client *client, struct lane *lane, struct request *
         if (last)
             limiter_note_lowered(client->worker->limiter);
         return false;
+    case REQUEST_COMMAND:
+        return command_info_on_reply(client, lane, request, bytes, len, last);
     case REQUEST_BURST_EXEC:
         check_burst(client, lane, request, bytes, len);
         if (last && !failed && lane == client->pin)
