@@ -66,6 +66,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     struct pool *pool, *next;
 
     (void)fd, (void)what;
+    atomic_store_explicit(&worker->beat_ms, now_ms, memory_order_relaxed);
     for (pool = LIST_FIRST(&worker->pools); pool; pool = next) {
         next = LIST_NEXT(pool, link);
         pool_tidy(pool, now_ms);
@@ -134,6 +135,8 @@ static bool worker_init(struct worker *worker, struct crew *crew, struct setting
     worker->mail = event_new(worker->loop.base, worker->mail_fd, EV_READ | EV_PERSIST, on_mail, worker);
     if (worker->mail_fd < 0 || !worker->tick || !worker->second || !worker->mail)
         return false;
+    atomic_init(&worker->beat_ms, loop_now_ms(&worker->loop));
+    worker->loop.now_ms = 0; /* its first turn comes later */
     event_add(worker->second, &second);
     event_add(worker->mail, NULL);
     worker->scripts = script_cache_new(worker->settings->script_cache);
@@ -243,6 +246,7 @@ static void *run(void *arg)
     uint64_t one = 1;
 
     loop_run(&worker->loop);
+    atomic_store(&worker->ended, true);
     if (atomic_fetch_sub(&worker->crew->working, 1) == 1) {
         ssize_t n = write(worker->crew->done_fd, &one, sizeof(one));
         (void)n;
@@ -346,7 +350,7 @@ enum {
     N_COUNTERS = sizeof(counter_names) / sizeof(*counter_names),
 };
 
-static uint64_t total(const struct crew *crew, size_t offset)
+uint64_t crew_total(const struct crew *crew, size_t offset)
 {
     uint64_t sum = 0;
 
@@ -361,7 +365,7 @@ static void log_totals(const struct crew *crew, const char *event, unsigned firs
     unsigned n = 0;
 
     for (unsigned i = first; i < end; i++)
-        fields[n++] = LOG_NUM(counter_names[i].name, total(crew, counter_names[i].offset));
+        fields[n++] = LOG_NUM(counter_names[i].name, crew_total(crew, counter_names[i].offset));
     fields[n] = LOG_END;
     log_fields(LOG_INFO, event, fields);
 }

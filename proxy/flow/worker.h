@@ -68,6 +68,8 @@ struct worker {
     struct foreign_names *foreign;
     struct event *tick, *second, *mail;
     bool tick_armed;
+    _Atomic uint64_t beat_ms; /* when its clock ticked last, each second; written by the worker */
+    atomic_bool ended;        /* its loop is left; written by the worker */
     bool draining;
     uint64_t drain_until_ms;
     uint64_t random_state;
@@ -85,6 +87,8 @@ void crew_route(struct crew *crew, struct snapshot *snapshot, struct settings *s
 bool crew_start(struct crew *crew);
 /* Drains all workers; with `now`, cuts off everybody at once. Any thread. */
 void crew_drain(struct crew *crew, bool now);
+/* The sum over all workers of the counter at `offset` of struct counters. Any thread. */
+uint64_t crew_total(const struct crew *crew, size_t offset);
 /* Waits for the threads, logs the ledger when there were any, frees. */
 void crew_finish(struct crew *crew);
 

@@ -10,6 +10,7 @@
 
 #include "conf/conf.h"
 #include "proxy/health/backend.h"
+#include "proxy/health/journal.h"
 #include "proxy/health/monitor_parts.h"
 #include "proxy/health/probe.h"
 #include "proxy/health/resolve.h"
@@ -222,8 +223,9 @@ static bool has_stalled(struct monitor *monitor)
         return false;
     monitor->beat_ms = now;
     monitor->stalls++;
-    log_write(LOG_WARN, "stood still", LOG_NUM("gap_ms", gap_ms), LOG_NUM("stalls", monitor->stalls),
-              LOG_TEXT("reason", "this process did not run for so long; checks are made anew"));
+    journal_write(monitor->journal, LOG_WARN, "stood still", LOG_NUM("gap_ms", gap_ms),
+                  LOG_NUM("stalls", monitor->stalls),
+                  LOG_TEXT("reason", "this process did not run for so long; checks are made anew"));
     changed = director_stalled(&monitor->director, gap_ms, now);
     for (unsigned i = 0; i < monitor->n; i++) {
         probe_reset(monitor->watched[i]->probe);
@@ -270,6 +272,11 @@ struct monitor *monitor_new(struct loop *loop, monitor_on_route *on_route, void 
     }
     monitor_free(monitor);
     return NULL;
+}
+
+void monitor_keep_journal(struct monitor *monitor, struct journal *journal)
+{
+    monitor->journal = journal;
 }
 
 static struct watched *watch(struct monitor *monitor, struct backend *backend)

@@ -18,6 +18,7 @@
 
 struct backend;
 struct conf;
+struct journal;
 struct loop;
 struct monitor;
 struct snapshot;
@@ -37,6 +38,8 @@ typedef void monitor_on_route(void *arg, struct snapshot *snapshot);
 /* NULL: no memory or no descriptor. */
 struct monitor *monitor_new(struct loop *loop, monitor_on_route *on_route, void *arg);
 void monitor_free(struct monitor *monitor); /* NULL is fine */
+/* From now on what is logged of states and choices is kept there too. It stays the caller's. */
+void monitor_keep_journal(struct monitor *monitor, struct journal *journal);
 
 /*
  * Begins, or goes on with other rules and backends (in their order): those it has already keep their state and their

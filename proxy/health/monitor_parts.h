@@ -10,6 +10,7 @@
 #include "proxy/health/monitor.h"
 
 struct event;
+struct journal;
 struct probe;
 struct resolver;
 
@@ -32,6 +33,7 @@ struct monitor {
     struct loop *loop;
     monitor_on_route *on_route;
     void *arg;
+    struct journal *journal; /* NULL: nobody keeps one */
     struct monitor_rules rules;
     char expected[NAME_ROOM];
     struct resolver *resolver;
