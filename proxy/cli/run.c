@@ -49,9 +49,7 @@ static void on_route(void *arg, struct snapshot *snapshot)
 
     crew_route(&process->crew, snapshot, process->fresh);
     process->fresh = NULL;
-    snapshot_unref(process->scene.snapshot);
-    process->scene.snapshot = snapshot_ref(snapshot);
-    scene_note_clock(&process->scene);
+    scene_note_route(&process->scene, snapshot);
 }
 
 /* --- reload --- */
@@ -207,12 +205,12 @@ static bool init_process(struct process *process)
     scene->loop = &process->loop;
     scene->crew = &process->crew;
     scene->version = RESPGATE_VERSION;
-    scene->started_ms = scene->reloaded_ms = scene_wall_ms();
-    scene_note_clock(scene);
+    scene_start(scene);
     scene->journal = journal_new();
     process->monitor = monitor_new(&process->loop, on_route, process);
     if (!scene->journal || !process->monitor)
         return false;
+    scene->monitor = process->monitor;
     monitor_keep_journal(process->monitor, scene->journal);
     return true;
 }
@@ -223,7 +221,7 @@ static void finish_process(struct process *process)
     http_free(process->http);
     event_base_loop(process->loop.base, EVLOOP_NONBLOCK); /* what is cancelled is still told */
     journal_free(process->scene.journal);
-    snapshot_unref(process->scene.snapshot);
+    scene_finish(&process->scene);
     settings_unref(process->scene.settings);
     loop_finish(&process->loop);
 }

@@ -338,7 +338,7 @@ bool client_is_muted(const struct client *client)
 
 void client_answer(struct client *client, const struct reply_writer *reply, _Atomic uint64_t *outcome)
 {
-    count(client->worker, accepted);
+    client_count_request(client);
     counter_add(outcome, 1);
     if (client_is_muted(client))
         return;
@@ -377,15 +377,19 @@ struct request *client_send(struct client *client, struct lane *lane, enum reque
                             size_t len)
 {
     bool muted = client_is_muted(client), run = kind == REQUEST_PLAIN && client->session.overflow;
+    enum request_class class = client->worker->settings->classes[client->last_command->index];
     struct request *request = run ? lane_send_in_run(lane, &client->requester, muted, bytes, len) : NULL;
 
     if (!request) {
         request = lane_send(lane, &client->requester, (uint8_t)kind, bytes, len);
         request->muted = muted;
         request->run = run;
+        request->class = (uint8_t) class;
     }
+    if (class != REQUEST_CLASS_connection)
+        client->has_worked = true;
     client->inflight++;
-    count(client->worker, accepted);
+    client_count_request(client);
     if (lane->pool->key.backend->metered && !client->worker->settings->unbilled[client->last_command->index])
         count(client->worker, billed);
     return request;

@@ -131,6 +131,7 @@ struct client {
     bool throttled : 1;    /* it must read: in the worker's list, since throttled_ms */
     bool leaving : 1;      /* goes over to another backend once nothing is in flight */
     bool must_be_told : 1; /* its next command is answered that the data set has changed */
+    bool has_worked : 1;   /* it sent a command that is more than to greet, to log in or to name itself */
     bool resent : 1;       /* the reply being handled is not the last word: its call was sent again */
 };
 
@@ -151,6 +152,14 @@ struct call {
     size_t name_len, sub_len;
     struct arg_cursor *cursor; /* NULL: each call_arg() walks from the start */
 };
+
+/* Its last command was accepted. */
+static inline void client_count_request(struct client *client)
+{
+    count(client->worker, accepted);
+    if (client->last_command) /* a line that is no command may be the first */
+        counter_add(&client->worker->commands[client->last_command->index], 1);
+}
 
 /* --- client.c --- */
 

@@ -37,16 +37,20 @@ static const char *overdue(const struct client *client, uint64_t now_ms)
 void clients_second(struct worker *worker, uint64_t now_ms)
 {
     struct client *client, *next;
+    struct census census = {0};
 
     for (client = TAILQ_FIRST(&worker->clients); client; client = next) {
         const char *reason = overdue(client, now_ms);
         next = TAILQ_NEXT(client, link);
-        if (!reason)
+        if (!reason) {
+            census_count(&census, client, now_ms);
             continue;
+        }
         if (!client->authenticated)
             count(worker, clients_login_timeout);
         client_close(client, reason);
     }
+    census_publish(worker, &census);
 }
 
 void clients_drain(struct worker *worker)

@@ -8,6 +8,7 @@
 
 #include "conf/conf.h"
 #include "protocol/command.h"
+#include "proxy/flow/request_class.h"
 #include "proxy/health/backend.h"
 #include "proxy/health/configure.h"
 
@@ -141,6 +142,14 @@ static bool read_unbilled(struct settings *s)
     return s->unbilled;
 }
 
+static bool read_classes(struct settings *s)
+{
+    s->classes = calloc(command_count(), sizeof(*s->classes));
+    for (size_t i = 0; s->classes && i < command_count(); i++)
+        s->classes[command_at(i)->index] = (uint8_t)request_class_of(command_at(i));
+    return s->classes;
+}
+
 static bool read_backends(struct settings *s, const struct settings *before, char *error, size_t error_len)
 {
     size_t n = conf_names(s->conf, "backend");
@@ -178,7 +187,7 @@ struct settings *settings_new(struct conf *conf, const struct settings *before, 
     read_listen(settings, conf);
     read_fallback(settings, conf);
     if (read_users(settings, conf, error, error_len) && read_refused(settings, conf, error, error_len) &&
-        read_unbilled(settings) && read_backends(settings, before, error, error_len))
+        read_unbilled(settings) && read_classes(settings) && read_backends(settings, before, error, error_len))
         return settings;
     settings->conf = NULL;
     settings_unref(settings);
@@ -202,6 +211,7 @@ void settings_unref(struct settings *settings)
     free(settings->users);
     free(settings->refused);
     free(settings->unbilled);
+    free(settings->classes);
     if (settings->conf)
         conf_free(settings->conf);
     free(settings);

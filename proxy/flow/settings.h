@@ -46,8 +46,9 @@ struct settings {
     uint64_t slow_client_timeout_ms;
     unsigned pipeline_depth;
     size_t script_cache;
-    bool *refused;  /* by command index */
-    bool *unbilled; /* by command index: what a provider that charges per command gives for nothing */
+    bool *refused;    /* by command index */
+    uint8_t *classes; /* enum request_class, by command index */
+    bool *unbilled;   /* by command index: what a provider that charges per command gives for nothing */
     uint64_t queue_timeout_ms;
     uint64_t hang_threshold_ms;
     enum dataset_change on_dataset_change;

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "protocol/command.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/foreign.h"
 #include "proxy/flow/listener.h"
@@ -59,6 +60,18 @@ static void end_drain(struct worker *worker)
     worker->loop.stop = true;
 }
 
+/* How late it is says how long one turn of this worker takes, at worst. */
+static void note_beat(struct worker *worker, uint64_t now_ms)
+{
+    uint64_t last_ms = atomic_load_explicit(&worker->beat_ms, memory_order_relaxed), late_us;
+
+    late_us = now_ms > last_ms + 1000 ? (now_ms - last_ms - 1000) * 1000 : 0;
+    if (late_us > UINT32_MAX)
+        late_us = UINT32_MAX;
+    histogram_add(&worker->lag, histogram_cell((uint32_t)late_us), (uint32_t)late_us);
+    atomic_store_explicit(&worker->beat_ms, now_ms, memory_order_relaxed);
+}
+
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *worker = arg;
@@ -66,11 +79,12 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     struct pool *pool, *next;
 
     (void)fd, (void)what;
-    atomic_store_explicit(&worker->beat_ms, now_ms, memory_order_relaxed);
+    note_beat(worker, now_ms);
     for (pool = LIST_FIRST(&worker->pools); pool; pool = next) {
         next = LIST_NEXT(pool, link);
         pool_tidy(pool, now_ms);
     }
+    census_of_lanes(worker);
     clients_second(worker, now_ms);
     listeners_wake(worker);
     end_drain(worker);
@@ -139,9 +153,10 @@ static bool worker_init(struct worker *worker, struct crew *crew, struct setting
     worker->loop.now_ms = 0; /* its first turn comes later */
     event_add(worker->second, &second);
     event_add(worker->mail, NULL);
+    worker->commands = calloc(command_count(), sizeof(*worker->commands));
     worker->scripts = script_cache_new(worker->settings->script_cache);
     worker->foreign = foreign_new();
-    if (!worker->foreign || !worker->snapshot)
+    if (!worker->foreign || !worker->snapshot || !worker->commands)
         return false;
     worker->home = auth_first_pool(worker);
     return true;
@@ -165,6 +180,7 @@ static void worker_finish(struct worker *worker)
     settings_unref(worker->settings);
     script_cache_free(worker->scripts);
     foreign_free(worker->foreign);
+    free(worker->commands);
     event_free(worker->tick);
     event_free(worker->second);
     event_free(worker->mail);

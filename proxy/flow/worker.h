@@ -11,10 +11,14 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "proxy/flow/census.h"
+#include "proxy/flow/error_code.h"
+#include "proxy/flow/request_class.h"
 #include "proxy/flow/settings.h"
 #include "proxy/health/backend.h"
 #include "proxy/net/loop.h"
 #include "proxy/watch/counters.h"
+#include "proxy/watch/histogram.h"
 
 struct client;
 struct event;
@@ -53,6 +57,12 @@ struct worker {
     struct crew *crew;
     unsigned index;
     struct counters counters;
+    struct histogram latency[REQUEST_CLASSES]; /* of requests, by class */
+    uint32_t noted_us, noted_cell;             /* the last time that was noted there, and its cell */
+    _Atomic uint64_t errors[ERROR_CODES_N];    /* error replies of backends */
+    struct census_gauges census;
+    struct histogram lag;       /* how late its clock of a second was */
+    _Atomic uint64_t *commands; /* requests by the command's index */
     LIST_HEAD(, pool) pools;
     struct pool *home;         /* the pool of a client that has not asked for anything else, RESP2 */
     struct snapshot *snapshot; /* the latest of health; never NULL */

@@ -8,6 +8,7 @@
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
+#include "proxy/watch/meter.h"
 
 static void log_decision(struct monitor *monitor)
 {
@@ -49,6 +50,7 @@ static void log_choice(struct monitor *monitor, const struct snapshot *snapshot,
                   LOG_NUM("epoch", snapshot->epoch), LOG_TEXT("why", route_why_text(snapshot->why)),
                   LOG_NUM("priority", now->priority), LOG_TEXT("dataset", now->dataset), LOG_TEXT("url", now->redacted),
                   LOG_TEXT("before", name_of(before)), LOG_TEXT("data", say_of_data(monitor->last_used, now)));
+    now->tally->selections[snapshot->why]++;
     backend_unref(monitor->last_used);
     monitor->last_used = backend_ref(now);
 }

@@ -40,6 +40,8 @@ struct monitor *monitor_new(struct loop *loop, monitor_on_route *on_route, void 
 void monitor_free(struct monitor *monitor); /* NULL is fine */
 /* From now on what is logged of states and choices is kept there too. It stays the caller's. */
 void monitor_keep_journal(struct monitor *monitor, struct journal *journal);
+/* How often main's thread stood still for so long that checks had to be made anew. */
+uint64_t monitor_stalls(const struct monitor *monitor);
 
 /*
  * Begins, or goes on with other rules and backends (in their order): those it has already keep their state and their

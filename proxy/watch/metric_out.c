@@ -1,6 +1,8 @@
 #include "proxy/watch/metric_out.h"
 
-static const char *const types[] = {"counter", "gauge"};
+#include "proxy/watch/histogram.h"
+
+static const char *const types[] = {"counter", "gauge", "histogram"};
 
 void metric_begin(struct metric_out *out)
 {
@@ -82,6 +84,68 @@ void metric_sample(struct metric_out *out, const struct metric_label *labels, do
         }
         fprintf(out->out, " %.15g\n", value);
     }
+    out->sampled = true;
+}
+
+/* One line of a histogram: with `le` when it is a bucket. */
+static void write_line(struct metric_out *out, const struct metric_label *labels, const char *end, const char *le,
+                       double value)
+{
+    fprintf(out->out, "%s%s%s", out->prefix, out->name, end);
+    if (labels->name || le)
+        fputc('{', out->out);
+    write_labels(out->out, labels, '=');
+    if (le)
+        fprintf(out->out, "%sle=\"%s\"", labels->name ? "," : "", le);
+    fprintf(out->out, "%s %.15g\n", labels->name || le ? "}" : "", value);
+}
+
+static void write_buckets(struct metric_out *out, const struct metric_label *labels,
+                          const struct distribution *distribution)
+{
+    static const struct {
+        const char *text;
+        uint64_t us;
+    } bounds[] = {
+        {"0.0001", 100},  {"0.00025", 250}, {"0.0005", 500},  {"0.001", 1000},    {"0.0025", 2500}, {"0.005", 5000},
+        {"0.01", 10000},  {"0.025", 25000}, {"0.05", 50000},  {"0.1", 100000},    {"0.25", 250000}, {"0.5", 500000},
+        {"1.0", 1000000}, {"2.5", 2500000}, {"5.0", 5000000}, {"10.0", 10000000},
+    };
+
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++)
+        write_line(out, labels, "_bucket", bounds[i].text, (double)distribution_below(distribution, bounds[i].us));
+    write_line(out, labels, "_bucket", "+Inf", (double)distribution->count);
+    write_line(out, labels, "_sum", NULL, (double)distribution->sum_us / 1e6);
+    write_line(out, labels, "_count", NULL, (double)distribution->count);
+}
+
+static void write_cells(FILE *out, const struct distribution *distribution)
+{
+    const char *before = "";
+
+    for (unsigned i = 0; i < HISTOGRAM_CELLS; i++) {
+        if (!distribution->cells[i])
+            continue;
+        fprintf(out, "%s[%llu,%llu]", before, (unsigned long long)histogram_bound(i),
+                (unsigned long long)distribution->cells[i]);
+        before = ",";
+    }
+}
+
+void metric_distribution(struct metric_out *out, const struct metric_label *labels,
+                         const struct distribution *distribution)
+{
+    if (out->format != METRIC_JSON) {
+        write_buckets(out, labels, distribution);
+        return;
+    }
+    fprintf(out->out, "%s{\"labels\":{", out->sampled ? "," : "");
+    write_labels(out->out, labels, ':');
+    fprintf(out->out, "},\"count\":%llu,\"sum\":%.15g,\"p50\":%.6g,\"p99\":%.6g,\"cells\":[",
+            (unsigned long long)distribution->count, (double)distribution->sum_us / 1e6,
+            distribution_quantile(distribution, 0.5) / 1e6, distribution_quantile(distribution, 0.99) / 1e6);
+    write_cells(out->out, distribution);
+    fputs("]}", out->out);
     out->sampled = true;
 }
 

@@ -10,8 +10,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+struct distribution;
+
 enum metric_format { METRIC_PROMETHEUS, METRIC_OPENMETRICS, METRIC_JSON };
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 struct metric_out {
     FILE *out;
@@ -34,6 +36,9 @@ void metric_begin(struct metric_out *out);
 /* `name` without prefix; that of a counter without _total, which is added. */
 void metric_family(struct metric_out *out, const char *name, enum metric_type type, const char *help);
 void metric_sample(struct metric_out *out, const struct metric_label *labels, double value);
+/* A sample of a histogram, in seconds; in JSON with all cells, as pairs of lower bound in us and count. */
+void metric_distribution(struct metric_out *out, const struct metric_label *labels,
+                         const struct distribution *distribution);
 void metric_end(struct metric_out *out);
 
 /* A family of one sample without labels. */

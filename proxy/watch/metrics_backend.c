@@ -1,5 +1,9 @@
 /* One sample for each backend, in the order of the configuration. */
+#include <stddef.h>
+
+#include "proxy/flow/worker.h"
 #include "proxy/health/snapshot.h"
+#include "proxy/watch/meter.h"
 #include "proxy/watch/metrics.h"
 #include "proxy/watch/scene.h"
 
@@ -41,6 +45,62 @@ static void write_times(const struct scene *scene, const struct snapshot *snapsh
                       (double)scene_wall_of(scene, snapshot->at[i].since_ms) / 1000);
 }
 
+/* Sums over the workers that have had to do with the backend. */
+static double sum_meters(struct backend *backend, size_t offset)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < BACKEND_METERS_MAX; i++) {
+        const struct backend_meter *meter = atomic_load(&backend->meters[i]);
+        if (meter)
+            sum += atomic_load_explicit((const _Atomic uint64_t *)(const void *)((const char *)meter + offset),
+                                        memory_order_relaxed);
+    }
+    return (double)sum;
+}
+
+static void write_meters(const struct snapshot *snapshot, struct metric_out *out)
+{
+    static const struct {
+        const char *name, *help;
+        enum metric_type type;
+        size_t offset;
+    } families[] = {
+        {"backend_connections", "Connections to a backend, counted once a second.", METRIC_GAUGE,
+         offsetof(struct backend_meter, lanes)},
+        {"backend_inflight_requests",
+         "Requests given to connections of a backend and not answered, counted once a second.", METRIC_GAUGE,
+         offsetof(struct backend_meter, inflight)},
+        {"backend_connects", "Connections made to a backend.", METRIC_COUNTER, offsetof(struct backend_meter, opened)},
+        {"backend_connect_failures", "Connections to a backend that could not be made.", METRIC_COUNTER,
+         offsetof(struct backend_meter, failed)},
+        {"backend_connections_lost", "Connections that a backend or the network has ended.", METRIC_COUNTER,
+         offsetof(struct backend_meter, lost)},
+    };
+
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        metric_family(out, families[i].name, families[i].type, families[i].help);
+        for (unsigned b = 0; b < snapshot->n; b++)
+            metric_sample(out, METRIC_LABELS({"backend", snapshot->at[b].backend->name}),
+                          sum_meters(snapshot->at[b].backend, families[i].offset));
+    }
+}
+
+static void write_latency(const struct snapshot *snapshot, struct metric_out *out)
+{
+    metric_family(out, "backend_request_duration_seconds", METRIC_HISTOGRAM,
+                  "From a request given to a connection of a backend until its reply was whole.");
+    for (unsigned b = 0; b < snapshot->n; b++) {
+        struct distribution distribution = {0};
+        for (unsigned i = 0; i < BACKEND_METERS_MAX; i++) {
+            const struct backend_meter *meter = atomic_load(&snapshot->at[b].backend->meters[i]);
+            if (meter)
+                distribution_add(&distribution, &meter->latency);
+        }
+        metric_distribution(out, METRIC_LABELS({"backend", snapshot->at[b].backend->name}), &distribution);
+    }
+}
+
 void metrics_write_backends(const struct scene *scene, struct metric_out *out)
 {
     if (!scene->snapshot)
@@ -48,4 +108,6 @@ void metrics_write_backends(const struct scene *scene, struct metric_out *out)
     write_states(scene->snapshot, out);
     write_choice(scene->snapshot, out);
     write_times(scene, scene->snapshot, out);
+    write_meters(scene->snapshot, out);
+    write_latency(scene->snapshot, out);
 }

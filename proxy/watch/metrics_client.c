@@ -19,6 +19,51 @@ static void write_connections(const struct crew *crew, struct metric_out *out)
     metric_single(out, "client_connections_opened", METRIC_COUNTER, "Clients taken.", TOTAL(crew, clients_accepted));
 }
 
+static double census_total(const struct crew *crew, size_t offset)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < crew->count; i++)
+        sum += atomic_load_explicit(
+            (const _Atomic uint64_t *)(const void *)((const char *)&crew->workers[i].census + offset),
+            memory_order_relaxed);
+    return (double)sum;
+}
+
+static void write_census(const struct crew *crew, struct metric_out *out)
+{
+#define X(name, help)                                                                                                  \
+    metric_single(out, "client_connections_" #name, METRIC_GAUGE, "Clients that " help ".",                            \
+                  census_total(crew, offsetof(struct census_gauges, name)));
+    CENSUS(X)
+#undef X
+}
+
+static double bytes(const struct crew *crew, enum loop_order order, bool written)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < crew->count; i++) {
+        const struct loop *loop = &crew->workers[i].loop;
+        sum += atomic_load_explicit(written ? &loop->written_bytes[order] : &loop->read_bytes[order],
+                                    memory_order_relaxed);
+    }
+    return (double)sum;
+}
+
+/* Connections to clients are those that are written last. */
+static void write_bytes(const struct crew *crew, struct metric_out *out)
+{
+    metric_single(out, "client_receive_bytes", METRIC_COUNTER, "Bytes read from clients.",
+                  bytes(crew, LOOP_FLUSH_LAST, false));
+    metric_single(out, "client_transmit_bytes", METRIC_COUNTER, "Bytes written to clients.",
+                  bytes(crew, LOOP_FLUSH_LAST, true));
+    metric_single(out, "lanes_receive_bytes", METRIC_COUNTER, "Bytes read from backends.",
+                  bytes(crew, LOOP_FLUSH_FIRST, false));
+    metric_single(out, "lanes_transmit_bytes", METRIC_COUNTER, "Bytes written to backends.",
+                  bytes(crew, LOOP_FLUSH_FIRST, true));
+}
+
 static void write_ends(const struct crew *crew, struct metric_out *out)
 {
     metric_family(out, "client_connections_rejected", METRIC_COUNTER, "Clients not taken.");
@@ -70,6 +115,8 @@ static void write_lanes(const struct crew *crew, struct metric_out *out)
 void metrics_write_clients(const struct scene *scene, struct metric_out *out)
 {
     write_connections(scene->crew, out);
+    write_census(scene->crew, out);
+    write_bytes(scene->crew, out);
     write_ends(scene->crew, out);
     write_ledger(scene->crew, out);
     write_lanes(scene->crew, out);

@@ -1,6 +1,7 @@
 #include "proxy/watch/scene.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "proxy/flow/worker.h"
@@ -20,12 +21,47 @@ int64_t scene_wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-void scene_note_clock(struct scene *scene)
+/* Unless somebody has set it, the wall clock is the same distance away each time. */
+static void note_clock(struct scene *scene)
 {
     int64_t offset_ms = scene_wall_ms() - (int64_t)loop_now_ms(scene->loop);
 
     if (llabs(offset_ms - scene->wall_offset_ms) > STEP_MS)
         scene->wall_offset_ms = offset_ms;
+}
+
+void scene_start(struct scene *scene)
+{
+    note_clock(scene);
+    scene->started_ms = scene->reloaded_ms = scene_wall_ms();
+}
+
+void scene_finish(struct scene *scene)
+{
+    snapshot_unref(scene->snapshot);
+    free(scene->dataset);
+}
+
+static void note_choice(struct scene *scene, const struct backend *chosen)
+{
+    if (!chosen) {
+        scene->unselected++;
+        return;
+    }
+    if (scene->dataset && !strcmp(scene->dataset, chosen->dataset))
+        return;
+    scene->dataset_changes += scene->dataset != NULL;
+    free(scene->dataset);
+    scene->dataset = strdup(chosen->dataset);
+}
+
+void scene_note_route(struct scene *scene, struct snapshot *snapshot)
+{
+    note_clock(scene);
+    if (snapshot->epoch != (scene->snapshot ? scene->snapshot->epoch : 0))
+        note_choice(scene, snapshot->chosen);
+    snapshot_unref(scene->snapshot);
+    scene->snapshot = snapshot_ref(snapshot);
 }
 
 int64_t scene_wall_of(const struct scene *scene, uint64_t then_ms)

@@ -11,6 +11,7 @@
 struct crew;
 struct journal;
 struct loop;
+struct monitor;
 struct settings;
 struct snapshot;
 
@@ -26,11 +27,17 @@ struct scene {
     int64_t started_ms;     /* wall clock, as the next */
     int64_t reloaded_ms;
     uint64_t reloads, failed_reloads;
+    uint64_t unselected; /* times nothing was usable any more */
+    uint64_t dataset_changes;
+    char *dataset; /* the last in use; NULL: none yet */
+    const struct monitor *monitor;
 };
 
 int64_t scene_wall_ms(void);
-/* Takes note of how the two clocks stand, unless they do as before but for a moment. */
-void scene_note_clock(struct scene *scene);
+void scene_start(struct scene *scene);
+void scene_finish(struct scene *scene);
+/* Takes up what health says now. */
+void scene_note_route(struct scene *scene, struct snapshot *snapshot);
 /* The wall clock when main's clock stood at `then_ms`: the same each time it is asked. */
 int64_t scene_wall_of(const struct scene *scene, uint64_t then_ms);
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -69,6 +70,75 @@ def test_series_are_there_from_the_start_and_are_the_same_after_traffic_and_fail
     assert after['respgate_requests_closed_total{outcome="replied"}'] == 6
     assert after['respgate_backend_state{backend="first",state="down"}'] == 1
     assert after["respgate_epoch"] == 2
+
+
+def test_requests_are_counted_by_class_and_command_and_timed_by_class_and_backend(redis_server, gate):
+    before = metrics(gate)
+    with gate.connect() as client:
+        for command in (("SET", "k", "v"), ("GET", "k"), ("MGET", "k"), ("NOSUCH",), ("LPUSH", "k", "x"),
+                        ("CLIENT", "ID"), ("EVAL", "return 1", "0"), ("BLPOP", "none", "0.1"), ("MULTI",), ("EXEC",)):
+            client.command(*command)
+            client.read_reply()
+    wait_for_metric(gate, 'respgate_request_duration_seconds_count{class="tx"}', 2)
+    after = metrics(gate)
+
+    def grown(name):
+        return after[f"respgate_{name}"] - before[f"respgate_{name}"]
+
+    for series, n in (('requests_total{class="read"}', 2), ('requests_total{class="write"}', 2),
+                      ('requests_total{class="script"}', 1), ('requests_total{class="blocking"}', 1),
+                      ('requests_total{class="tx"}', 2), ('requests_total{class="connection"}', 1),
+                      ('requests_total{class="other"}', 1), ('commands_total{command="GET"}', 1),
+                      ('commands_total{command="CLIENT"}', 1), ('commands_total{command="other"}', 1),
+                      ('request_duration_seconds_count{class="read"}', 2),
+                      ('request_duration_seconds_count{class="blocking"}', 1),
+                      ('request_duration_seconds_bucket{class="blocking",le="0.1"}', 0),
+                      ('request_duration_seconds_bucket{class="blocking",le="0.5"}', 1),
+                      ('request_duration_seconds_count{class="connection"}', 0),
+                      ('backend_request_duration_seconds_count{backend="default"}', 9),
+                      ('backend_error_replies_total{code="ERR"}', 1),
+                      ('backend_error_replies_total{code="WRONGTYPE"}', 1)):
+        assert grown(series) == n, series
+    assert 0.1 < grown('request_duration_seconds_sum{class="blocking"}') < 1
+    assert after["respgate_lanes_receive_bytes_total"] > before["respgate_lanes_receive_bytes_total"]
+
+
+def test_a_block_in_one_piece_is_counted_command_by_command(gate):
+    with gate.connect() as client:
+        client.send(b"MULTI\r\nSET k v\r\nGET k\r\nEXEC\r\n")
+        for _ in range(4):
+            client.read_reply()
+    after = metrics(gate)
+    for command in ("MULTI", "SET", "GET", "EXEC"):
+        assert after[f'respgate_commands_total{{command="{command}"}}'] == 1
+
+
+def test_checks_and_selections_are_counted(start_redis, start_respgate):
+    first, second = start_redis(), start_redis()
+    gate = start_respgate("", settings=two_backends(first, second, **{"fallback.failback_hold": "50ms"}))
+    wait_for_metric(gate, 'respgate_backend_selections_total{backend="first",why="first"}', 1)
+    first.kill()
+    wait_for_metric(gate, 'respgate_backend_selections_total{backend="second",why="failover"}', 1)
+    first.start()
+    wait_for_metric(gate, 'respgate_backend_selections_total{backend="first",why="failback"}', 1)
+    after = metrics(gate)
+    assert after['respgate_backend_check_failures_total{backend="first",reason="refused"}'] >= 1
+    assert after['respgate_backend_check_duration_seconds_count{backend="second"}'] >= 2
+    assert after["respgate_dataset_changes_total"] == 2
+    assert after["respgate_unselections_total"] == 0
+
+
+def test_what_clients_are_doing_is_counted_once_a_second(redis_server, gate):
+    clients = [gate.connect() for _ in range(4)]
+    clients[0].command("BLPOP", "none", "0")
+    clients[1].command("SUBSCRIBE", "news")
+    clients[1].read_reply()
+    clients[2].call("WATCH", "k")
+    for series, n in (("client_connections", 4), ("client_connections_blocking", 1), ("client_connections_pubsub", 1),
+                      ("client_connections_tx", 1), ("client_connections_pinned", 3),
+                      ('backend_inflight_requests{backend="default"}', 1)):
+        wait_for_metric(gate, f"respgate_{series}", n)
+    assert metrics(gate)['respgate_backend_connections{backend="default"}'] >= 3
 
 
 def test_number_of_series_grows_with_the_backends_of_the_configuration_only(start_redis, start_respgate):
@@ -174,7 +244,8 @@ def test_stats_json_says_which_backend_since_when_and_why(start_redis, start_res
         ("first", "down", False), ("second", "up", True)]
     assert shown["backends"][0]["cause"] == "refused" and "refused" in shown["backends"][0]["reason"]
     assert shown["config"]["ignored_env"] == "REDIS_URL"
-    assert {family["name"] for family in shown["metrics"]} == {series.split("{")[0] for series in metrics(gate)}
+    typed = dict(re.findall(r"^# TYPE (\S+) (\S+)$", fetch(gate, "/metrics")[1], re.M))
+    assert {family["name"]: family["type"] for family in shown["metrics"]} == typed
 
 
 def test_config_and_all_else_keep_secrets(start_redis, start_respgate):
