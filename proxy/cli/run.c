@@ -25,6 +25,7 @@
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
+#include "proxy/watch/history.h"
 #include "proxy/watch/http.h"
 #include "proxy/watch/scene.h"
 
@@ -207,8 +208,9 @@ static bool init_process(struct process *process)
     scene->version = RESPGATE_VERSION;
     scene_start(scene);
     scene->journal = journal_new();
+    scene->history = history_new(&process->loop, &process->crew);
     process->monitor = monitor_new(&process->loop, on_route, process);
-    if (!scene->journal || !process->monitor)
+    if (!scene->journal || !scene->history || !process->monitor)
         return false;
     scene->monitor = process->monitor;
     monitor_keep_journal(process->monitor, scene->journal);
@@ -220,6 +222,7 @@ static void finish_process(struct process *process)
     monitor_free(process->monitor); /* after the workers, which give it hints */
     http_free(process->http);
     event_base_loop(process->loop.base, EVLOOP_NONBLOCK); /* what is cancelled is still told */
+    history_free(process->scene.history);
     journal_free(process->scene.journal);
     scene_finish(&process->scene);
     settings_unref(process->scene.settings);
@@ -234,8 +237,10 @@ static int serve(const struct cli_options *options, struct settings *settings)
 
     if (!init_process(&process))
         return code;
-    if (crew_init(&process.crew, settings) && open_stats(&process))
+    if (crew_init(&process.crew, settings) && open_stats(&process)) {
+        process.crew.journal = process.scene.journal;
         code = run_crew(&process);
+    }
     crew_finish(&process.crew);
     finish_process(&process);
     return code == EXIT_FINE && atomic_load(&process.crew.drain_forced) ? EXIT_TIMED_OUT : code;

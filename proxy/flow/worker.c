@@ -13,6 +13,7 @@
 #include "proxy/flow/foreign.h"
 #include "proxy/flow/listener.h"
 #include "proxy/flow/pool.h"
+#include "proxy/flow/roll.h"
 #include "proxy/flow/script_cache.h"
 #include "proxy/flow/switch.h"
 #include "proxy/health/snapshot.h"
@@ -156,7 +157,8 @@ static bool worker_init(struct worker *worker, struct crew *crew, struct setting
     worker->commands = calloc(command_count(), sizeof(*worker->commands));
     worker->scripts = script_cache_new(worker->settings->script_cache);
     worker->foreign = foreign_new();
-    if (!worker->foreign || !worker->snapshot || !worker->commands)
+    worker->roll = roll_book_new();
+    if (!worker->foreign || !worker->snapshot || !worker->commands || !worker->roll)
         return false;
     worker->home = auth_first_pool(worker);
     return true;
@@ -181,6 +183,7 @@ static void worker_finish(struct worker *worker)
     script_cache_free(worker->scripts);
     foreign_free(worker->foreign);
     free(worker->commands);
+    roll_book_free(worker->roll);
     event_free(worker->tick);
     event_free(worker->second);
     event_free(worker->mail);

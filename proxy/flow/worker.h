@@ -24,7 +24,9 @@ struct client;
 struct event;
 struct listener;
 struct pool;
+struct roll_book;
 struct foreign_names;
+struct journal;
 struct script_cache;
 struct snapshot;
 struct worker;
@@ -35,6 +37,7 @@ enum pool_refusal;
 struct crew {
     struct worker *workers;
     unsigned count;
+    struct journal *journal;         /* main's, for RESPGATE EVENTS; NULL: none */
     atomic_uint clients;             /* open client connections; written by all workers, at accept and close only */
     _Atomic uint64_t next_client;    /* the last client id given; written by all workers, at accept only */
     _Atomic uint64_t script_flushes; /* SCRIPT FLUSH commands that passed by; written by all workers */
@@ -61,6 +64,7 @@ struct worker {
     uint32_t noted_us, noted_cell;             /* the last time that was noted there, and its cell */
     _Atomic uint64_t errors[ERROR_CODES_N];    /* error replies of backends */
     struct census_gauges census;
+    struct roll_book *roll;     /* who is connected */
     struct histogram lag;       /* how late its clock of a second was */
     _Atomic uint64_t *commands; /* requests by the command's index */
     LIST_HEAD(, pool) pools;

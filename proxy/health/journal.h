@@ -33,3 +33,5 @@ void journal_listen(struct journal *journal, journal_on_entry *on_entry, void *a
 uint64_t journal_last(struct journal *journal);
 /* Writes the entries behind number `after` that are kept, `between` them `separator`. Returns the last one's number. */
 uint64_t journal_print(struct journal *journal, FILE *out, uint64_t after, const char *separator);
+/* The last `n` for people: "13:10:32 selected backend=a why=first", without what only machines want. */
+void journal_print_text(struct journal *journal, FILE *out, uint64_t n);

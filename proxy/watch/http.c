@@ -24,8 +24,9 @@ static const struct {
     const char *path;
     page_write *write;
 } pages[] = {
-    {"/metrics", page_metrics},  {"/livez", page_livez},   {"/startupz", page_startupz}, {"/readyz", page_readyz},
-    {"/stats.json", page_stats}, {"/config", page_config}, {"/events", page_events},     {"/version", page_version},
+    {"/metrics", page_metrics}, {"/livez", page_livez},      {"/startupz", page_startupz},
+    {"/readyz", page_readyz},   {"/stats.json", page_stats}, {"/config", page_config},
+    {"/events", page_events},   {"/version", page_version},  {"/top", page_top},
 };
 
 bool page_asks(const struct page *page, const char *word)

@@ -41,4 +41,5 @@ typedef void page_write(const struct scene *scene, struct page *page);
 /* Whether the query has this word, alone or with a value other than 0 and no. */
 bool page_asks(const struct page *page, const char *word);
 
-page_write page_metrics, page_livez, page_startupz, page_readyz, page_stats, page_config, page_events, page_version;
+page_write page_metrics, page_livez, page_startupz, page_readyz, page_stats, page_config, page_events, page_version,
+    page_top;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct crew;
+struct history;
 struct journal;
 struct loop;
 struct monitor;
@@ -31,6 +32,7 @@ struct scene {
     uint64_t dataset_changes;
     char *dataset; /* the last in use; NULL: none yet */
     const struct monitor *monitor;
+    struct history *history;
 };
 
 int64_t scene_wall_ms(void);

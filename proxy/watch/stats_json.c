@@ -1,11 +1,15 @@
 /* /stats.json: what the page and `respgate top` show. "v" goes up when a field changes its meaning or goes away. */
-#include <time.h>
+#include <stdlib.h>
 
 #include "conf/conf.h"
 #include "conf/text.h"
+#include "protocol/command.h"
+#include "proxy/flow/roll.h"
 #include "proxy/flow/settings.h"
+#include "proxy/flow/worker.h"
 #include "proxy/health/journal.h"
 #include "proxy/health/snapshot.h"
+#include "proxy/watch/history.h"
 #include "proxy/watch/http.h"
 #include "proxy/watch/metrics.h"
 #include "proxy/watch/scene.h"
@@ -97,6 +101,41 @@ static void write_config(const struct conf *conf, FILE *out)
     fputs("},", out);
 }
 
+static void write_client(const struct scene *scene, const struct roll_entry *entry, FILE *out)
+{
+    const struct command *last = entry->last;
+
+    fputc('{', out);
+    write_number(out, "id", (int64_t)entry->id);
+    write_text(out, "name", entry->name);
+    write_text(out, "user", entry->user);
+    write_text(out, "doing", roll_doing_name(entry->doing));
+    write_text(out, "command", last ? last->name : "");
+    write_text(out, "subcommand", last && last->subcommand && last->subcommand[0] != '*' ? last->subcommand : "");
+    write_number(out, "connected_ms", scene_wall_of(scene, entry->created_ms));
+    write_number(out, "active_ms", scene_wall_of(scene, entry->active_ms));
+    write_number(out, "inflight", entry->inflight);
+    fprintf(out, "\"pinned\":%s}", entry->pinned ? "true" : "false");
+}
+
+static void write_clients(const struct scene *scene, FILE *out)
+{
+    struct roll *roll = malloc(sizeof(*roll));
+    const char *before = "";
+
+    fputs("\"clients\":[", out);
+    for (unsigned i = 0; roll && i < scene->crew->count; i++) {
+        roll_copy(scene->crew->workers[i].roll, roll);
+        for (unsigned j = 0; j < roll->n; j++) {
+            fputs(before, out);
+            write_client(scene, &roll->at[j], out);
+            before = ",\n";
+        }
+    }
+    free(roll);
+    fprintf(out, "],\"clients_connected\":%u,", atomic_load(&scene->crew->clients));
+}
+
 void page_stats(const struct scene *scene, struct page *page)
 {
     uint64_t last = journal_last(scene->journal);
@@ -108,6 +147,10 @@ void page_stats(const struct scene *scene, struct page *page)
     write_route(scene, out);
     write_backends(scene, out);
     write_config(scene->settings->conf, out);
+    write_clients(scene, out);
+    fputs("\"history\":{", out);
+    history_write_json(scene->history, out);
+    fputs("},", out);
     fputs("\"events\":[", out);
     journal_print(scene->journal, out, last > EVENTS_SHOWN ? last - EVENTS_SHOWN : 0, ",\n");
     fputs("],\"metrics\":", out);

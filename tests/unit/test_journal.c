@@ -108,12 +108,31 @@ static void test_the_listener_hears_each_entry_until_it_leaves(void **state)
     journal_free(journal);
 }
 
+static void test_text_is_for_people(void **state)
+{
+    struct journal *journal = journal_new();
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    (void)state;
+    journal_write(journal, LOG_INFO, "first");
+    journal_write(journal, LOG_INFO, "it happened", LOG_NUM("times", 2), LOG_TEXT("url", "redis://x"),
+                  LOG_TEXT("why", "none at all"), LOG_TEXT("empty", ""));
+    journal_print_text(journal, out, 1);
+    fclose(out);
+    assert_string_equal(text + strlen("13:10:32"), " it happened times=2 why=none at all\n");
+    free(text);
+    journal_free(journal);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_entry_is_one_line_of_json),
         cmocka_unit_test(test_what_came_behind_a_number_is_told),
         cmocka_unit_test(test_the_oldest_make_room),
+        cmocka_unit_test(test_text_is_for_people),
         cmocka_unit_test(test_the_listener_hears_each_entry_until_it_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
