@@ -8,8 +8,7 @@
 #include "proxy/health/snapshot.h"
 #include "proxy/watch/meter.h"
 
-/* All that the workers timed of a backend. */
-static void add_latency(struct distribution *sum, struct backend *backend)
+void backend_add_latency(struct distribution *sum, struct backend *backend)
 {
     for (unsigned i = 0; i < BACKEND_METERS_MAX; i++) {
         const struct backend_meter *meter = atomic_load(&backend->meters[i]);
@@ -18,11 +17,24 @@ static void add_latency(struct distribution *sum, struct backend *backend)
     }
 }
 
+uint64_t backend_total(struct backend *backend, size_t offset)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < BACKEND_METERS_MAX; i++) {
+        const struct backend_meter *meter = atomic_load(&backend->meters[i]);
+        if (meter)
+            sum += atomic_load_explicit((const _Atomic uint64_t *)(const void *)((const char *)meter + offset),
+                                        memory_order_relaxed);
+    }
+    return sum;
+}
+
 static void report_backend(FILE *out, const struct backend_view *view, bool chosen, uint64_t now_ms, const char *end)
 {
     struct distribution latency = {0};
 
-    add_latency(&latency, view->backend);
+    backend_add_latency(&latency, view->backend);
     fprintf(out, "%c %-16s %-8s %8.1fs  %10llu replies  p50 %7.2f ms  p99 %7.2f ms  %s%s%s%s", chosen ? '*' : ' ',
             view->backend->name, health_state_name(view->state), (double)(now_ms - view->since_ms) / 1000,
             (unsigned long long)latency.count, distribution_quantile(&latency, 0.5) / 1000,

@@ -40,11 +40,16 @@ static void end(struct follower *follower)
     evhttp_send_reply_end(request);
 }
 
-/* evhttp frees the request together with its connection. */
+/* evhttp has either taken the request from its connection, then it is ours to free, or frees it with the connection. */
 static void on_close(struct evhttp_connection *connection, void *arg)
 {
+    struct follower *follower = arg;
+    struct evhttp_request *request = follower->request;
+
     (void)connection;
-    forget(arg);
+    forget(follower);
+    if (!evhttp_request_get_connection(request))
+        evhttp_request_free(request);
 }
 
 static size_t unread(const struct follower *follower)

@@ -24,9 +24,9 @@ static const struct {
     const char *path;
     page_write *write;
 } pages[] = {
-    {"/metrics", page_metrics}, {"/livez", page_livez},      {"/startupz", page_startupz},
-    {"/readyz", page_readyz},   {"/stats.json", page_stats}, {"/config", page_config},
-    {"/events", page_events},   {"/version", page_version},  {"/top", page_top},
+    {"/", page_index},          {"/metrics", page_metrics},  {"/livez", page_livez},   {"/startupz", page_startupz},
+    {"/readyz", page_readyz},   {"/stats.json", page_stats}, {"/config", page_config}, {"/events", page_events},
+    {"/version", page_version}, {"/top", page_top},
 };
 
 bool page_asks(const struct page *page, const char *word)
@@ -66,6 +66,8 @@ static void send_page(struct evhttp_request *request, const struct page *page, c
     char length[24];
 
     set_headers(request, page->type);
+    if (page->policy)
+        evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Security-Policy", page->policy);
     if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
         snprintf(length, sizeof(length), "%zu", len);
         evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Length", length);

@@ -33,7 +33,8 @@ struct page {
     int status;
     const char *type; /* Content-Type */
     const char *query, *accept;
-    bool json; /* the request prefers JSON */
+    bool json;          /* the request prefers JSON */
+    const char *policy; /* Content-Security-Policy; NULL: none */
 };
 
 typedef void page_write(const struct scene *scene, struct page *page);
@@ -42,4 +43,4 @@ typedef void page_write(const struct scene *scene, struct page *page);
 bool page_asks(const struct page *page, const char *word);
 
 page_write page_metrics, page_livez, page_startupz, page_readyz, page_stats, page_config, page_events, page_version,
-    page_top;
+    page_top, page_index;

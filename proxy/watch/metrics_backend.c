@@ -1,7 +1,7 @@
 /* One sample for each backend, in the order of the configuration. */
 #include <stddef.h>
 
-#include "proxy/flow/worker.h"
+#include "proxy/flow/reports.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/watch/meter.h"
 #include "proxy/watch/metrics.h"
@@ -45,20 +45,6 @@ static void write_times(const struct scene *scene, const struct snapshot *snapsh
                       (double)scene_wall_of(scene, snapshot->at[i].since_ms) / 1000);
 }
 
-/* Sums over the workers that have had to do with the backend. */
-static double sum_meters(struct backend *backend, size_t offset)
-{
-    uint64_t sum = 0;
-
-    for (unsigned i = 0; i < BACKEND_METERS_MAX; i++) {
-        const struct backend_meter *meter = atomic_load(&backend->meters[i]);
-        if (meter)
-            sum += atomic_load_explicit((const _Atomic uint64_t *)(const void *)((const char *)meter + offset),
-                                        memory_order_relaxed);
-    }
-    return (double)sum;
-}
-
 static void write_meters(const struct snapshot *snapshot, struct metric_out *out)
 {
     static const struct {
@@ -82,7 +68,7 @@ static void write_meters(const struct snapshot *snapshot, struct metric_out *out
         metric_family(out, families[i].name, families[i].type, families[i].help);
         for (unsigned b = 0; b < snapshot->n; b++)
             metric_sample(out, METRIC_LABELS({"backend", snapshot->at[b].backend->name}),
-                          sum_meters(snapshot->at[b].backend, families[i].offset));
+                          (double)backend_total(snapshot->at[b].backend, families[i].offset));
     }
 }
 
@@ -92,11 +78,7 @@ static void write_latency(const struct snapshot *snapshot, struct metric_out *ou
                   "From a request given to a connection of a backend until its reply was whole.");
     for (unsigned b = 0; b < snapshot->n; b++) {
         struct distribution distribution = {0};
-        for (unsigned i = 0; i < BACKEND_METERS_MAX; i++) {
-            const struct backend_meter *meter = atomic_load(&snapshot->at[b].backend->meters[i]);
-            if (meter)
-                distribution_add(&distribution, &meter->latency);
-        }
+        backend_add_latency(&distribution, snapshot->at[b].backend);
         metric_distribution(out, METRIC_LABELS({"backend", snapshot->at[b].backend->name}), &distribution);
     }
 }

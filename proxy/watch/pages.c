@@ -1,4 +1,4 @@
-/* The pages that show one thing as it is: /metrics, /config, /events, /version. */
+/* The pages that show one thing as it is: /, /metrics, /config, /events, /version. */
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
 #include <openssl/crypto.h>
@@ -9,6 +9,7 @@
 #include "proxy/health/journal.h"
 #include "proxy/watch/http.h"
 #include "proxy/watch/metrics.h"
+#include "proxy/watch/page/page.h"
 #include "proxy/watch/scene.h"
 
 void page_metrics(const struct scene *scene, struct page *page)
@@ -34,6 +35,14 @@ void page_events(const struct scene *scene, struct page *page)
     page->type = "application/x-ndjson";
     if (journal_print(scene->journal, page->body, 0, "\n"))
         fputc('\n', page->body);
+}
+
+void page_index(const struct scene *scene, struct page *page)
+{
+    (void)scene;
+    page->type = "text/html; charset=utf-8";
+    page->policy = page_policy;
+    fwrite(page_html, 1, page_html_len, page->body);
 }
 
 void page_version(const struct scene *scene, struct page *page)

@@ -1,9 +1,13 @@
-/* /stats.json: what the page and `respgate top` show. "v" goes up when a field changes its meaning or goes away. */
+/*
+ * /stats.json: what the page shows. "v" goes up when a field changes its meaning or goes away. ?brief leaves out the
+ * metrics.
+ */
 #include <stdlib.h>
 
 #include "conf/conf.h"
 #include "conf/text.h"
 #include "protocol/command.h"
+#include "proxy/flow/reports.h"
 #include "proxy/flow/roll.h"
 #include "proxy/flow/settings.h"
 #include "proxy/flow/worker.h"
@@ -11,6 +15,7 @@
 #include "proxy/health/snapshot.h"
 #include "proxy/watch/history.h"
 #include "proxy/watch/http.h"
+#include "proxy/watch/meter.h"
 #include "proxy/watch/metrics.h"
 #include "proxy/watch/scene.h"
 
@@ -61,8 +66,10 @@ static void write_route(const struct scene *scene, FILE *out)
 
 static void write_backend(const struct scene *scene, const struct backend_view *view, FILE *out)
 {
-    const struct backend *backend = view->backend;
+    struct backend *backend = view->backend;
+    struct distribution latency = {0};
 
+    backend_add_latency(&latency, backend);
     fputc('{', out);
     write_text(out, "name", backend->name);
     write_text(out, "url", backend->redacted);
@@ -74,6 +81,11 @@ static void write_backend(const struct scene *scene, const struct backend_view *
     write_text(out, "cause", health_cause_name(view->cause));
     write_text(out, "reason", view->reason);
     write_number(out, "since_ms", scene_wall_of(scene, view->since_ms));
+    write_number(out, "replies", (int64_t)latency.count);
+    write_number(out, "p50_us", (int64_t)distribution_quantile(&latency, 0.5));
+    write_number(out, "p99_us", (int64_t)distribution_quantile(&latency, 0.99));
+    write_number(out, "connections", (int64_t)backend_total(backend, offsetof(struct backend_meter, lanes)));
+    write_number(out, "inflight", (int64_t)backend_total(backend, offsetof(struct backend_meter, inflight)));
     fprintf(out, "\"held\":%s}", view->held ? "true" : "false");
 }
 
@@ -153,7 +165,10 @@ void page_stats(const struct scene *scene, struct page *page)
     fputs("},", out);
     fputs("\"events\":[", out);
     journal_print(scene->journal, out, last > EVENTS_SHOWN ? last - EVENTS_SHOWN : 0, ",\n");
-    fputs("],\"metrics\":", out);
-    metrics_write(scene, out, METRIC_JSON);
+    fputc(']', out);
+    if (!page_asks(page, "brief")) {
+        fputs(",\"metrics\":", out);
+        metrics_write(scene, out, METRIC_JSON);
+    }
     fputs("}\n", out);
 }
