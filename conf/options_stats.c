@@ -18,6 +18,12 @@ static const struct option stats_options[] = {
      .type = OPTION_BOOL,
      .initial = "no",
      .doc = "Whether stats.address takes orders too: reload, drain, pin, unpin."},
+    {.key = "slowlog",
+     .type = OPTION_DURATION,
+     .max = HOUR,
+     .initial = "100ms",
+     .doc =
+         "Requests that take longer are listed by RESPGATE SLOWLOG and /slowlog, blocking commands left out; 0: none."},
 };
 
 const struct section stats_section = {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/flow/script_cache.h"
+#include "proxy/flow/slowlog.h"
 #include "proxy/flow/switch.h"
 #include "proxy/flow/tour.h"
 #include "proxy/net/log.h"
@@ -329,48 +330,6 @@ static void on_drained(struct conn *conn)
     pin_release_if_free(client);
 }
 
-/* --- answers from here --- */
-
-bool client_is_muted(const struct client *client)
-{
-    return client->reply_mode == REPLY_OFF || client->reply_mode == REPLY_SKIP_THIS;
-}
-
-void client_answer(struct client *client, const struct reply_writer *reply, _Atomic uint64_t *outcome)
-{
-    client_count_request(client);
-    counter_add(outcome, 1);
-    if (client_is_muted(client))
-        return;
-    conn_write(&client->conn, reply->bytes, reply->len);
-    throttle_answers(client);
-}
-
-void client_answer_error(struct client *client, const char *text, _Atomic uint64_t *outcome)
-{
-    uint8_t bytes[512];
-    struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
-
-    reply_error(&w, text);
-    client_answer(client, &w, outcome);
-}
-
-void client_answer_ok(struct client *client)
-{
-    static uint8_t ok[] = "+OK\r\n";
-    client_answer(client, &(struct reply_writer){.bytes = ok, .len = 5}, &client->worker->counters.replied);
-}
-
-void client_answer_text(struct client *client, const char *text, size_t len)
-{
-    uint8_t *bytes = malloc(len + 48);
-    struct reply_writer w = {.bytes = bytes, .cap = bytes ? len + 48 : 0};
-
-    reply_verbatim(&w, client->pool->key.resp, text, len);
-    client_answer(client, &w, &client->worker->counters.replied);
-    free(bytes);
-}
-
 /* --- requests --- */
 
 struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
@@ -385,6 +344,7 @@ struct request *client_send(struct client *client, struct lane *lane, enum reque
         request->muted = muted;
         request->run = run;
         request->class = (uint8_t) class;
+        request->keyed = !client->inflight;
     }
     if (class != REQUEST_CLASS_connection)
         client->has_worked = true;
@@ -443,6 +403,8 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
     }
     if (!ended)
         return;
+    if (request->slow)
+        slowlog_note(client, lane, request, "replied");
     if (client->state == CLIENT_GONE)
         count(worker, client_gone);
     else if (!client->resent)
@@ -468,6 +430,9 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
     bool pinned = lane == client->pin;
     bool in_session = pinned && (client->blocked || pin_has_state(client)) && request->kind != REQUEST_EXEC;
     uint32_t n = request->run ? request->replies : 1;
+
+    if (loss == REQUEST_TIMEOUT && client->state != CLIENT_GONE && worker->settings->slow_us != UINT32_MAX)
+        slowlog_note(client, lane, request, "timeout");
 
     if (request->kind == REQUEST_SCRIPT)
         script_on_lost(client);

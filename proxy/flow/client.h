@@ -42,6 +42,8 @@ enum gate {
     GATE_READ,   /* for the client to read what was answered here */
 };
 
+enum { CLIENT_KEY_LEN = 16 };
+
 enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP_THIS };
 
 /* What a request's reply means for the session; PLAIN means nothing. */
@@ -114,6 +116,9 @@ struct client {
     uint64_t id;
     uint64_t created_ms, active_ms, throttled_ms;
     const struct command *last_command;
+    const struct command *key_command; /* of the last request that was alone when it was taken */
+    char key[CLIENT_KEY_LEN];          /* how its first argument begins */
+    uint8_t key_len;
     struct request_scan scan;
     struct session session;
     uint32_t inflight;
@@ -176,6 +181,8 @@ bool client_drained(struct client *client);
 /* True, and the gate is shut, when the lane has too much to send. */
 bool client_waits_for_lane(struct client *client, struct lane *lane);
 
+/* --- client_answer.c --- */
+
 /* Whether the reply of the command being taken is dropped (CLIENT REPLY). */
 bool client_is_muted(const struct client *client);
 
@@ -186,6 +193,8 @@ void client_answer_error(struct client *client, const char *text, _Atomic uint64
 void client_answer_ok(struct client *client);
 /* Lines for people: a bulk string, in RESP3 a verbatim one. */
 void client_answer_text(struct client *client, const char *text, size_t len);
+
+/* --- client.c again --- */
 
 /* Sends the command being taken on `lane`. */
 struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,

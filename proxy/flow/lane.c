@@ -280,11 +280,12 @@ static void find_cell(struct worker *worker, const struct request *request, uint
  * What was given in one turn and answered in one turn took equally long, so the cell is looked up once for all of it.
  * Runs do not count: they are of a client that does not read, and how long it takes says nothing of anybody else.
  */
-static void note_latency(struct lane *lane, const struct request *request)
+static void note_latency(struct lane *lane, struct request *request)
 {
     struct worker *worker = lane->pool->worker;
     uint32_t us = loop_now_us(&worker->loop) - request->given_us;
 
+    request->slow = us >= worker->settings->slow_us && request->class != REQUEST_CLASS_blocking;
     if (us != worker->noted_us)
         find_cell(worker, request, us);
     histogram_add(&worker->latency[request->class], worker->noted_cell, us);

@@ -50,6 +50,8 @@ struct request {
     bool muted : 1;    /* CLIENT REPLY OFF or SKIP: the owner drops the reply */
     bool confirms : 1; /* (un)subscribing: its replies are confirmations */
     bool joined : 1;   /* goes with the one before it or not at all: the same transaction in one piece */
+    bool keyed : 1;    /* the client knows its key still */
+    bool slow : 1;     /* it took longer than stats.slowlog */
     bool run : 1;      /* stands for `replies` commands of one owner in a row, which all mean the same to it */
 };
 

@@ -47,6 +47,7 @@ static void read_fallback(struct settings *s, const struct conf *conf)
     s->on_dataset_change = (enum dataset_change)number(conf, "fallback", "on_dataset_change");
     s->wait_when_all_down = !strcmp(conf_string(conf, "fallback", NULL, "when_all_down"), "wait");
     s->hang_threshold_ms = number(conf, "health", "hang_threshold");
+    s->slow_us = number(conf, "stats", "slowlog") ? (uint32_t)number(conf, "stats", "slowlog") * 1000 : UINT32_MAX;
 }
 
 static void add_user(struct settings *s, const char *name, const char *password)

@@ -51,6 +51,7 @@ struct settings {
     bool *unbilled;   /* by command index: what a provider that charges per command gives for nothing */
     uint64_t queue_timeout_ms;
     uint64_t hang_threshold_ms;
+    uint32_t slow_us; /* UINT32_MAX: nothing is slow */
     enum dataset_change on_dataset_change;
     bool wait_when_all_down;
     bool close_on_unknown;

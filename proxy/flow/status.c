@@ -8,6 +8,7 @@
 #include "conf/conf.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/reports.h"
+#include "proxy/flow/slowlog.h"
 #include "proxy/health/journal.h"
 #include "proxy/health/snapshot.h"
 
@@ -63,6 +64,12 @@ static void write_events(FILE *out, const struct worker *worker, uint64_t now_ms
         fputs("\r\n", out);
 }
 
+static void write_slowlog(FILE *out, const struct worker *worker, uint64_t now_ms)
+{
+    (void)now_ms;
+    slowlog_print(worker->crew, out, "\r\n");
+}
+
 static void write_config(FILE *out, const struct worker *worker, uint64_t now_ms)
 {
     (void)now_ms;
@@ -80,6 +87,7 @@ static const struct subject {
     {"BACKENDS", write_backends, "each backend with its replies and how long they took"},
     {"CLIENTS", write_clients, "who is connected and what each is doing, as of the last second"},
     {"EVENTS", write_events, "what changed last, one JSON object a line"},
+    {"SLOWLOG", write_slowlog, "requests that took longer than stats.slowlog, one JSON object a line"},
     {"CONFIG", write_config, "every setting, where it came from and what it shadows; secrets as ***"},
     {"HELP", write_help, "this text"},
 };

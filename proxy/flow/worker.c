@@ -15,6 +15,7 @@
 #include "proxy/flow/pool.h"
 #include "proxy/flow/roll.h"
 #include "proxy/flow/script_cache.h"
+#include "proxy/flow/slowlog.h"
 #include "proxy/flow/switch.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
@@ -158,7 +159,8 @@ static bool worker_init(struct worker *worker, struct crew *crew, struct setting
     worker->scripts = script_cache_new(worker->settings->script_cache);
     worker->foreign = foreign_new();
     worker->roll = roll_book_new();
-    if (!worker->foreign || !worker->snapshot || !worker->commands || !worker->roll)
+    worker->slowlog = slowlog_new();
+    if (!worker->foreign || !worker->snapshot || !worker->commands || !worker->roll || !worker->slowlog)
         return false;
     worker->home = auth_first_pool(worker);
     return true;
@@ -184,6 +186,7 @@ static void worker_finish(struct worker *worker)
     foreign_free(worker->foreign);
     free(worker->commands);
     roll_book_free(worker->roll);
+    slowlog_free(worker->slowlog);
     event_free(worker->tick);
     event_free(worker->second);
     event_free(worker->mail);

@@ -28,6 +28,7 @@ struct roll_book;
 struct foreign_names;
 struct journal;
 struct script_cache;
+struct slowlog;
 struct snapshot;
 struct worker;
 
@@ -65,6 +66,7 @@ struct worker {
     _Atomic uint64_t errors[ERROR_CODES_N];    /* error replies of backends */
     struct census_gauges census;
     struct roll_book *roll;     /* who is connected */
+    struct slowlog *slowlog;    /* what took long */
     struct histogram lag;       /* how late its clock of a second was */
     _Atomic uint64_t *commands; /* requests by the command's index */
     LIST_HEAD(, pool) pools;

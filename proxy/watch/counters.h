@@ -37,6 +37,7 @@
     X(stray_pushes, "pushes on a shared lane, dropped")                                                                \
     X(tombstones, "replies dropped because their client was gone")                                                     \
     X(scripts_healed, "EVALSHA sent again as EVAL")                                                                    \
+    X(slow_requests, "requests that took longer than stats.slowlog")                                                   \
     X(billed, "commands sent to a backend that charges for them")
 
 struct counters {

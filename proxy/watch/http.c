@@ -24,9 +24,9 @@ static const struct {
     const char *path;
     page_write *write;
 } pages[] = {
-    {"/", page_index},          {"/metrics", page_metrics},  {"/livez", page_livez},   {"/startupz", page_startupz},
-    {"/readyz", page_readyz},   {"/stats.json", page_stats}, {"/config", page_config}, {"/events", page_events},
-    {"/version", page_version}, {"/top", page_top},
+    {"/", page_index},          {"/metrics", page_metrics},  {"/livez", page_livez},     {"/startupz", page_startupz},
+    {"/readyz", page_readyz},   {"/stats.json", page_stats}, {"/config", page_config},   {"/events", page_events},
+    {"/version", page_version}, {"/top", page_top},          {"/slowlog", page_slowlog},
 };
 
 bool page_asks(const struct page *page, const char *word)

@@ -43,4 +43,4 @@ typedef void page_write(const struct scene *scene, struct page *page);
 bool page_asks(const struct page *page, const char *word);
 
 page_write page_metrics, page_livez, page_startupz, page_readyz, page_stats, page_config, page_events, page_version,
-    page_top, page_index;
+    page_top, page_index, page_slowlog;

@@ -108,6 +108,8 @@ static void write_lanes(const struct crew *crew, struct metric_out *out)
                   TOTAL(crew, stray_pushes));
     metric_single(out, "dropped_replies", METRIC_COUNTER, "Replies whose client was gone.", TOTAL(crew, tombstones));
     metric_single(out, "scripts_healed", METRIC_COUNTER, "EVALSHA sent again as EVAL.", TOTAL(crew, scripts_healed));
+    metric_single(out, "slow_requests", METRIC_COUNTER, "Requests that took longer than stats.slowlog.",
+                  TOTAL(crew, slow_requests));
     metric_single(out, "billed_commands", METRIC_COUNTER, "Requests sent to a backend that charges for them.",
                   TOTAL(crew, billed));
 }

@@ -6,6 +6,7 @@
 
 #include "conf/conf.h"
 #include "proxy/flow/settings.h"
+#include "proxy/flow/slowlog.h"
 #include "proxy/health/journal.h"
 #include "proxy/watch/http.h"
 #include "proxy/watch/metrics.h"
@@ -43,6 +44,12 @@ void page_index(const struct scene *scene, struct page *page)
     page->type = "text/html; charset=utf-8";
     page->policy = page_policy;
     fwrite(page_html, 1, page_html_len, page->body);
+}
+
+void page_slowlog(const struct scene *scene, struct page *page)
+{
+    page->type = "application/x-ndjson";
+    slowlog_print(scene->crew, page->body, "\n");
 }
 
 void page_version(const struct scene *scene, struct page *page)

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from harness import respgate_binary, respgate_env, run_respgate, wait_until
-from stats_view import fetch, stats, wait_for_metric
+from stats_view import fetch, metrics, stats, wait_for_metric
 
 QUICK = {"health.interval": "50ms", "health.fast_interval": "20ms"}
 
@@ -43,7 +43,7 @@ def client_shown(gate, name):
 def test_help_names_every_subcommand_and_each_of_them_answers(gate):
     lines = ask(gate, "HELP")
     names = [line.split()[0] for line in lines[1:]]
-    assert names == ["STATUS", "BACKENDS", "CLIENTS", "EVENTS", "CONFIG", "HELP"]
+    assert names == ["STATUS", "BACKENDS", "CLIENTS", "EVENTS", "SLOWLOG", "CONFIG", "HELP"]
     for name in names:
         assert ask(gate, name.lower()) is not None
     with gate.connect() as client:
@@ -196,3 +196,66 @@ def test_top_repaints_a_terminal_and_leaves_it_as_it_was(redis_server, gate):
         child.kill()
         child.wait()
         os.close(ours)
+
+
+def slow_lines(gate):
+    """RESPGATE SLOWLOG as dicts."""
+    return [json.loads(line) for line in ask(gate, "SLOWLOG") if line]
+
+
+def test_slow_requests_are_listed_with_client_command_and_key(redis_server, start_respgate):
+    gate = start_respgate(redis_server, settings={"stats.slowlog": "150ms", "backend.default.command_timeout": "10s"})
+    with gate.connect() as client:
+        client.call("CLIENT", "SETNAME", "slowpoke")
+        client.call("SET", "quick:key", "v")
+        redis_server.call("CLIENT", "PAUSE", "300", "ALL")
+        assert client.call("GET", "tenant:0123456789abcdef") is None
+        redis_server.call("CLIENT", "PAUSE", "300", "ALL")
+        client.send(b"GET a\r\nGET b\r\n")
+        client.read_reply(), client.read_reply()
+        client.command("BLPOP", "none", "0.2")
+        client.read_reply()
+        lines = slow_lines(gate)
+    assert [(line["command"], line["key"]) for line in lines] == [("GET", "tenant:012345678"), ("GET", "a"), ("", "")]
+    for line in lines:
+        assert (line["name"], line["backend"], line["outcome"]) == ("slowpoke", "default", "replied")
+        assert 150 <= line["ms"] < 5000 and line["waited_ms"] == 0
+    assert metrics(gate)["respgate_slow_requests_total"] == 3
+    assert [json.loads(line) for line in fetch(gate, "/slowlog")[1].splitlines()] == lines
+
+
+def test_time_without_a_connection_is_told_apart_and_timeouts_are_listed(start_redis, start_respgate, tmp_path):
+    server = start_redis()
+    gate = start_respgate(server, settings={"stats.slowlog": "50ms", "backend.default.command_timeout": "300ms",
+                                            "fallback.queue_timeout": "20s", **QUICK})
+    wait_until(lambda: fetch(gate, "/readyz")[0] == 200, what="ready")
+    with gate.connect() as client:
+        server.kill()
+        wait_for_metric(gate, "respgate_ready", 0)
+        client.command("GET", "waits")
+        time.sleep(0.2)
+        server.start()
+        client.read_reply(timeout=20)
+        line = wait_until(lambda: slow_lines(gate), what="the request that waited")[-1]
+        assert line["key"] == "waits" and line["waited_ms"] >= 100 and line["ms"] - line["waited_ms"] < line["ms"]
+        server.pause()
+        client.command("GET", "lost")
+        assert client.read_reply(timeout=20).startswith(b"-RGUNKNOWN")
+        server.resume()
+    last = slow_lines(gate)[-1]
+    assert (last["key"], last["outcome"]) == ("lost", "timeout") and last["ms"] >= 300
+
+
+def test_no_slow_log_when_it_is_turned_off_and_its_length_is_bounded(redis_server, start_respgate):
+    gate = start_respgate(redis_server, settings={"stats.slowlog": "0"})
+    with gate.connect() as client:
+        redis_server.call("CLIENT", "PAUSE", "200", "ALL")
+        client.call("GET", "k")
+    assert slow_lines(gate) == []
+    gate = start_respgate(redis_server, settings={"stats.slowlog": "100ms"})
+    with gate.connect() as client:
+        redis_server.call("CLIENT", "PAUSE", "300", "ALL")
+        client.send(b"GET a\r\n" * 100)
+        for _ in range(100):
+            client.read_reply()
+    assert len(slow_lines(gate)) == 64
