@@ -18,6 +18,10 @@ static const struct {
     {"health", CLI_CONF | CLI_LIVE, cli_health},
     {"stats", CLI_CONF | CLI_JSON | CLI_PROMETHEUS, cli_stats},
     {"top", CLI_CONF | CLI_ONCE, cli_top},
+    {"reload", CLI_CONF, cli_reload},
+    {"drain", CLI_CONF, cli_drain},
+    {"pin", CLI_CONF | CLI_ARGUMENT, cli_pin},
+    {"unpin", CLI_CONF, cli_unpin},
     {"replay", CLI_ARGUMENT, cli_replay},
     {"version", 0, cli_version},
 };

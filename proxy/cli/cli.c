@@ -26,6 +26,8 @@ void cli_usage(bool to_stdout)
         "       respgate health  [--live]                                 one look at a running respgate\n"
         "       respgate stats   [--json|--prometheus]                    what a running respgate counts, once\n"
         "       respgate top     [--once]                                 the same on a terminal, again each second\n"
+        "       respgate reload | drain | pin NAME | unpin                orders to a running respgate, over its stats "
+        "port\n"
         "       respgate replay  FILE                                     repeat the decisions in a log; - is stdin\n"
         "       respgate version\n"
         "\n"
@@ -133,7 +135,7 @@ bool cli_parse(struct cli_options *options, int argc, char **argv, int allowed)
         i++;
     }
     if ((allowed & CLI_ARGUMENT) && !options->argument && !options->help)
-        return complain("missing argument", "FILE");
+        return complain("missing argument", "");
     return true;
 }
 

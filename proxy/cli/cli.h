@@ -64,6 +64,10 @@ int cli_wait(const struct cli_options *options);
 int cli_health(const struct cli_options *options);
 int cli_stats(const struct cli_options *options);
 int cli_top(const struct cli_options *options);
+int cli_reload(const struct cli_options *options);
+int cli_drain(const struct cli_options *options);
+int cli_pin(const struct cli_options *options);
+int cli_unpin(const struct cli_options *options);
 int cli_version(const struct cli_options *options);
 
 /* "libevent 2.1.12-stable hiredis 0.14.1 OpenSSL 3.0.19 ..." */

@@ -27,6 +27,7 @@
 #include "proxy/net/loop.h"
 #include "proxy/watch/history.h"
 #include "proxy/watch/http.h"
+#include "proxy/watch/orders.h"
 #include "proxy/watch/scene.h"
 
 enum { N_EVENTS = 5 };
@@ -39,6 +40,7 @@ struct process {
     struct monitor *monitor;
     struct settings *fresh; /* to be handed to the workers with the next route; NULL: they have the latest */
     struct scene scene;
+    struct orders orders;
     struct http *http; /* NULL: no stats port */
 };
 
@@ -75,26 +77,30 @@ static void refuse_reload(struct process *process, const char *reasons)
     process->scene.failed_reloads++;
 }
 
-static void reload(struct process *process)
+/* `reason` says why it was refused; "" when it was taken up. */
+static void reload(struct process *process, char reason[ORDER_REASON_LEN])
 {
-    char *errors = NULL, error[512], frozen[192];
+    char *errors = NULL, frozen[192];
     struct conf *conf = cli_load_conf(process->options, &errors);
     struct settings *fresh;
 
+    reason[0] = 0;
     if (!conf) {
+        snprintf(reason, ORDER_REASON_LEN, "%s", errors ? errors : "out of memory");
         refuse_reload(process, errors ? errors : "out of memory");
         free(errors);
         return;
     }
     frozen_list(process->scene.settings->conf, conf, frozen, sizeof(frozen));
-    fresh = frozen[0] ? NULL : settings_new(conf, process->scene.settings, error, sizeof(error));
+    fresh = frozen[0] ? NULL : settings_new(conf, process->scene.settings, reason, ORDER_REASON_LEN);
     if (!fresh) {
         if (frozen[0])
-            snprintf(error, sizeof(error), "%s: only a restart changes that, so nothing was changed", frozen);
-        refuse_reload(process, error);
+            snprintf(reason, ORDER_REASON_LEN, "%s: only a restart changes that, so nothing was changed", frozen);
+        refuse_reload(process, reason);
         conf_free(conf);
         return;
     }
+    reason[0] = 0;
     tell_lines("configuration", conf_warnings(conf));
     tell_trust(fresh);
     take_settings(process, fresh);
@@ -104,26 +110,59 @@ static void reload(struct process *process)
                   LOG_TEXT("digest", conf_digest(fresh->conf)), LOG_NUM("overrides", conf_overrides(fresh->conf)));
 }
 
+/* A second drain ends at once. */
+static void drain(struct process *process, bool at_once, const char *who)
+{
+    bool now = at_once || process->scene.draining;
+
+    process->scene.draining = true; /* /readyz says so before any listener closes */
+    journal_write(process->scene.journal, LOG_INFO, now ? "ending at once" : "draining", LOG_TEXT("signal", who));
+    crew_drain(&process->crew, now);
+}
+
+/* --- orders over the stats port --- */
+
+static void order_reload(void *arg, char reason[ORDER_REASON_LEN])
+{
+    reload(arg, reason);
+}
+
+static void order_drain(void *arg, char reason[ORDER_REASON_LEN])
+{
+    struct process *process = arg;
+
+    if (process->scene.draining)
+        snprintf(reason, ORDER_REASON_LEN, "it is draining already");
+    else
+        drain(process, false, "stats port");
+}
+
+static void order_pin(void *arg, const char *backend, char reason[ORDER_REASON_LEN])
+{
+    struct process *process = arg;
+
+    if (!monitor_pin(process->monitor, backend))
+        snprintf(reason, ORDER_REASON_LEN,
+                 "there is no backend of that name, or --expect names the only one that may be used");
+}
+
 /* --- signals --- */
 
 static void on_stop(evutil_socket_t signal_number, short what, void *arg)
 {
-    struct process *process = arg;
-    bool now = process->scene.draining || signal_number == SIGQUIT;
-
     (void)what;
-    process->scene.draining = true; /* /readyz says so before any listener closes */
-    journal_write(process->scene.journal, LOG_INFO, now ? "ending at once" : "draining",
-                  LOG_TEXT("signal", signal_number == SIGTERM  ? "SIGTERM"
-                                     : signal_number == SIGINT ? "SIGINT"
-                                                               : "SIGQUIT"));
-    crew_drain(&process->crew, now);
+    drain(arg, signal_number == SIGQUIT,
+          signal_number == SIGTERM  ? "SIGTERM"
+          : signal_number == SIGINT ? "SIGINT"
+                                    : "SIGQUIT");
 }
 
 static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 {
+    char reason[ORDER_REASON_LEN];
+
     (void)signal_number, (void)what;
-    reload(arg);
+    reload(arg, reason);
 }
 
 static void on_done(evutil_socket_t fd, short what, void *arg)
@@ -213,13 +252,16 @@ static bool init_process(struct process *process)
     if (!scene->journal || !scene->history || !process->monitor)
         return false;
     scene->monitor = process->monitor;
+    scene->orders = &process->orders;
+    process->orders = (struct orders){.arg = process, .reload = order_reload, .drain = order_drain, .pin = order_pin};
     monitor_keep_journal(process->monitor, scene->journal);
     return true;
 }
 
 static void finish_process(struct process *process)
 {
-    monitor_free(process->monitor); /* after the workers, which give it hints */
+    monitor_free(process->monitor);                       /* after the workers, which give it hints */
+    event_base_loop(process->loop.base, EVLOOP_NONBLOCK); /* who ordered the end is still answered */
     http_free(process->http);
     event_base_loop(process->loop.base, EVLOOP_NONBLOCK); /* what is cancelled is still told */
     history_free(process->scene.history);

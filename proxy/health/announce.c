@@ -80,6 +80,8 @@ static void explain_unready(const struct monitor *monitor, char *text, size_t le
     text[0] = 0;
     if (index < 0 && monitor->expected[0])
         snprintf(text, len, "the expected backend %s is not usable", monitor->expected);
+    else if (index < 0 && monitor->pinned[0])
+        snprintf(text, len, "the pinned backend %s is not usable", monitor->pinned);
     else if (index < 0)
         snprintf(text, len, "%s", route_why_text(monitor->director.choice.why));
     else if (monitor->rules.require_first && index > 0)

@@ -289,6 +289,33 @@ struct monitor *monitor_new(struct loop *loop, monitor_on_route *on_route, void 
     return NULL;
 }
 
+static int find_index(const struct monitor *monitor, const char *name)
+{
+    for (unsigned i = 0; i < monitor->n; i++)
+        if (!strcmp(monitor->watched[i]->backend->name, name))
+            return (int)i;
+    return ROUTE_NONE;
+}
+
+bool monitor_pin(struct monitor *monitor, const char *name)
+{
+    int index = name ? find_index(monitor, name) : ROUTE_NONE;
+    bool changed;
+
+    if (monitor->expected[0] || (name && index == ROUTE_NONE))
+        return false;
+    snprintf(monitor->pinned, sizeof(monitor->pinned), "%s", name ? name : "");
+    journal_write(monitor->journal, LOG_WARN, name ? "pinned" : "unpinned", LOG_TEXT("backend", name ? name : "none"));
+    changed = director_pin(&monitor->director, index, now_ms(monitor));
+    settle(monitor, NULL, true, changed);
+    return true;
+}
+
+const char *monitor_pinned(const struct monitor *monitor)
+{
+    return monitor->pinned;
+}
+
 uint64_t monitor_stalls(const struct monitor *monitor)
 {
     return monitor->stalls;
@@ -377,9 +404,11 @@ static void direct(struct monitor *monitor, const struct monitor_rules *rules, c
         director_rules.health[i] = rules->health;
         if (backend->metered)
             director_rules.health[i].interval_ms = rules->metered_interval_ms;
-        if (!strcmp(backend->name, rules->expected))
+        if (!strcmp(backend->name, rules->expected[0] ? rules->expected : monitor->pinned))
             director_rules.pinned = (int)i;
     }
+    if (director_rules.pinned == ROUTE_NONE)
+        monitor->pinned[0] = 0; /* the backend is gone */
     director_configure(&monitor->director, monitor->n, &director_rules, origins, now_ms(monitor));
 }
 

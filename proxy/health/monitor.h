@@ -40,6 +40,11 @@ struct monitor *monitor_new(struct loop *loop, monitor_on_route *on_route, void 
 void monitor_free(struct monitor *monitor); /* NULL is fine */
 /* From now on what is logged of states and choices is kept there too. It stays the caller's. */
 void monitor_keep_journal(struct monitor *monitor, struct journal *journal);
+/* An operator's word: this backend and no other, until it is taken back (NULL). False: there is none of that name, or
+ * the expected backend is the only one anyway. on_route follows within the call when that changes anything. */
+bool monitor_pin(struct monitor *monitor, const char *name);
+/* "" when nobody is pinned. */
+const char *monitor_pinned(const struct monitor *monitor);
 /* How often main's thread stood still for so long that checks had to be made anew. */
 uint64_t monitor_stalls(const struct monitor *monitor);
 

@@ -36,6 +36,7 @@ struct monitor {
     struct journal *journal; /* NULL: nobody keeps one */
     struct monitor_rules rules;
     char expected[NAME_ROOM];
+    char pinned[NAME_ROOM]; /* an operator's word; "": none */
     struct resolver *resolver;
     struct watched *watched[ROUTE_BACKENDS_MAX];
     unsigned n;

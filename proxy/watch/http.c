@@ -8,15 +8,23 @@
 
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
+#include "proxy/watch/admin.h"
 #include "proxy/watch/door.h"
 #include "proxy/watch/follow.h"
 #include "proxy/watch/scene.h"
 
 enum { TIMEOUT_S = 5, HEADERS_MAX = 8192, BODY_MAX = 4096 };
 
+/* Where a request came in. */
+struct side {
+    struct http *http;
+    struct door *door; /* NULL: not served there */
+    bool is_local;
+};
+
 struct http {
     const struct scene *scene;
-    struct door *tcp, *local; /* NULL: not served there */
+    struct side tcp, local;
     struct follow *follow;
 };
 
@@ -55,6 +63,8 @@ static void set_headers(struct evhttp_request *request, const char *type)
 static const char *reason_of(int status)
 {
     return status == 200   ? "OK"
+           : status == 403 ? "Forbidden"
+           : status == 409 ? "Conflict"
            : status == 404 ? "Not Found"
            : status == 405 ? "Method Not Allowed"
                            : "Service Unavailable";
@@ -103,7 +113,30 @@ static void write_bad_method(const struct scene *scene, struct page *page)
     fputs("only GET and HEAD\n", page->body);
 }
 
-static void answer(const struct scene *scene, struct evhttp_request *request, page_write *write, struct page *page)
+static const char *header(struct evhttp_request *request, const char *name)
+{
+    const char *value = evhttp_find_header(evhttp_request_get_input_headers(request), name);
+
+    return value ? value : "";
+}
+
+/* `write` is NULL for a verb. */
+static void write_page(const struct side *side, struct evhttp_request *request, page_write *write, struct page *page)
+{
+    struct admin_request order = {.host = header(request, "Host"),
+                                  .origin = header(request, "Origin"),
+                                  .is_post = evhttp_request_get_command(request) == EVHTTP_REQ_POST,
+                                  .is_local = side->is_local};
+
+    if (write) {
+        write(side->http->scene, page);
+        return;
+    }
+    order.path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
+    admin_answer(side->http->scene, &order, page);
+}
+
+static void answer(const struct side *side, struct evhttp_request *request, page_write *write, struct page *page)
 {
     char *body = NULL;
     size_t len = 0;
@@ -115,42 +148,45 @@ static void answer(const struct scene *scene, struct evhttp_request *request, pa
         evhttp_send_error(request, 503, "out of memory");
         return;
     }
-    write(scene, page);
+    write_page(side, request, write, page);
     fclose(page->body);
     send_page(request, page, body, len);
     free(body);
 }
 
-static const char *header(struct evhttp_request *request, const char *name)
+/* NULL: it is a verb, and tells by itself what is wrong. */
+static page_write *choose_page(struct evhttp_request *request, const char *path)
 {
-    const char *value = evhttp_find_header(evhttp_request_get_input_headers(request), name);
+    enum evhttp_cmd_type method = evhttp_request_get_command(request);
+    bool is_verb = admin_is_verb(path);
 
-    return value ? value : "";
+    if (is_verb && method == EVHTTP_REQ_POST)
+        return NULL;
+    if (is_verb || (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD))
+        evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", is_verb ? "POST" : "GET, HEAD");
+    if (is_verb)
+        return NULL;
+    return method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD ? find_page(path) : write_bad_method;
 }
 
 static void on_request(struct evhttp_request *request, void *arg)
 {
-    struct http *http = arg;
+    const struct side *side = arg;
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
-    enum evhttp_cmd_type method = evhttp_request_get_command(request);
     const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
     struct page page = {.query = uri ? evhttp_uri_get_query(uri) : NULL, .accept = header(request, "Accept")};
-    page_write *write = find_page(path && *path ? path : "/");
+    page_write *write = choose_page(request, path && *path ? path : "/");
 
     page.json = strstr(page.accept, "application/json");
-    if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
-        evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
-        write = write_bad_method;
-    }
-    if (write == page_events && method == EVHTTP_REQ_GET && page_asks(&page, "follow")) {
+    if (write == page_events && evhttp_request_get_command(request) == EVHTTP_REQ_GET && page_asks(&page, "follow")) {
         set_headers(request, "application/x-ndjson");
-        follow_add(http->follow, request);
+        follow_add(side->http->follow, request);
         return;
     }
-    answer(http->scene, request, write, &page);
+    answer(side, request, write, &page);
 }
 
-static struct evhttp *make_server(struct http *http)
+static struct evhttp *make_server(struct http *http, struct side *side)
 {
     struct evhttp *server = evhttp_new(http->scene->loop->base);
 
@@ -162,7 +198,8 @@ static struct evhttp *make_server(struct http *http)
     evhttp_set_timeout(server, TIMEOUT_S);
     evhttp_set_max_headers_size(server, HEADERS_MAX);
     evhttp_set_max_body_size(server, BODY_MAX);
-    evhttp_set_gencb(server, on_request, http);
+    side->http = http;
+    evhttp_set_gencb(server, on_request, side);
     return server;
 }
 
@@ -171,13 +208,14 @@ static bool open_doors(struct http *http, const struct http_places *places)
     struct event_base *base = http->scene->loop->base;
 
     if (places->address[0]) {
-        http->tcp = door_open_tcp(make_server(http), base, places->address);
-        if (!http->tcp && !places->may_fail)
+        http->tcp.door = door_open_tcp(make_server(http, &http->tcp), base, places->address);
+        if (!http->tcp.door && !places->may_fail)
             return false;
     }
+    http->local.is_local = true;
     if (places->unix_socket[0])
-        http->local = door_open_unix(make_server(http), base, places->unix_socket);
-    return http->local || !places->unix_socket[0];
+        http->local.door = door_open_unix(make_server(http, &http->local), base, places->unix_socket);
+    return http->local.door || !places->unix_socket[0];
 }
 
 struct http *http_new(const struct scene *scene, const struct http_places *places)
@@ -199,7 +237,7 @@ void http_free(struct http *http)
     if (!http)
         return;
     follow_free(http->follow);
-    door_close(http->tcp);
-    door_close(http->local);
+    door_close(http->tcp.door);
+    door_close(http->local.door);
     free(http);
 }

@@ -13,6 +13,7 @@ struct history;
 struct journal;
 struct loop;
 struct monitor;
+struct orders;
 struct settings;
 struct snapshot;
 
@@ -33,6 +34,7 @@ struct scene {
     char *dataset; /* the last in use; NULL: none yet */
     const struct monitor *monitor;
     struct history *history;
+    const struct orders *orders;
 };
 
 int64_t scene_wall_ms(void);

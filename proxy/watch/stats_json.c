@@ -12,6 +12,7 @@
 #include "proxy/flow/settings.h"
 #include "proxy/flow/worker.h"
 #include "proxy/health/journal.h"
+#include "proxy/health/monitor.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/watch/history.h"
 #include "proxy/watch/http.h"
@@ -61,6 +62,7 @@ static void write_route(const struct scene *scene, FILE *out)
     write_number(out, "epoch", snapshot ? (int64_t)snapshot->epoch : 0);
     write_number(out, "since_ms",
                  snapshot && snapshot->since_ms ? scene_wall_of(scene, snapshot->since_ms) : scene->started_ms);
+    write_text(out, "pinned", monitor_pinned(scene->monitor));
     fprintf(out, "\"why\":\"%s\"},", snapshot && snapshot->n ? route_why_text(snapshot->why) : "undecided");
 }
 
