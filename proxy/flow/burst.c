@@ -70,6 +70,7 @@ size_t burst_try(struct client *client, const struct call *call, struct lane *la
         auth_note(client->worker, member.row);
         if (member.row->id == CMD_SCRIPT_FLUSH)
             script_note_flush(client->worker);
+        client->last_command = member.row;
         client_send(client, lane, kind, member.bytes, member.len)->joined = at > 0;
         at += member.len;
     }

@@ -7,6 +7,7 @@
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/script_cache.h"
+#include "proxy/flow/slowlog.h"
 #include "proxy/flow/switch.h"
 #include "proxy/flow/tour.h"
 #include "proxy/net/log.h"
@@ -351,15 +352,20 @@ struct request *client_send(struct client *client, struct lane *lane, enum reque
                             size_t len)
 {
     bool muted = client_is_muted(client), run = kind == REQUEST_PLAIN && client->session.overflow;
+    enum request_class class = client->worker->settings->classes[client->last_command->index];
     struct request *request = run ? lane_send_in_run(lane, &client->requester, muted, bytes, len) : NULL;
 
     if (!request) {
         request = lane_send(lane, &client->requester, (uint8_t)kind, bytes, len);
         request->muted = muted;
         request->run = run;
+        request->class = (uint8_t) class;
+        request->keyed = !client->inflight;
     }
+    if (class != REQUEST_CLASS_connection)
+        client->has_worked = true;
     client->inflight++;
-    count(client->worker, accepted);
+    client_count_request(client);
     if (lane->pool->key.backend->metered && !client->worker->settings->unbilled[client->last_command->index])
         count(client->worker, billed);
     return request;
@@ -422,6 +428,8 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
         throttle_lane(client, lane);
     if (!ended)
         return;
+    if (request->slow)
+        slowlog_note(client, lane, request, "replied");
     if (client->state == CLIENT_GONE)
         count(worker, client_gone);
     else if (!client->not_replied)
@@ -447,6 +455,9 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
     bool pinned = lane == client->pin;
     bool in_session = pinned && (client->blocked || pin_has_state(client)) && request->kind != REQUEST_EXEC;
     uint32_t n = request->run ? request->replies : 1;
+
+    if (loss == REQUEST_TIMEOUT && client->state != CLIENT_GONE && worker->settings->slow_us != UINT32_MAX)
+        slowlog_note(client, lane, request, "timeout");
 
     if (request->kind == REQUEST_SCRIPT)
         script_on_lost(client);

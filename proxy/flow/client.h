@@ -44,6 +44,8 @@ enum gate {
     GATE_READ,   /* for the client to read what was answered here */
 };
 
+enum { CLIENT_KEY_LEN = 16 };
+
 enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP_THIS };
 
 /* What a request's reply means for the session; PLAIN means nothing. */
@@ -124,6 +126,9 @@ struct client {
     uint64_t id;
     uint64_t created_ms, active_ms, throttled_ms;
     const struct command *last_command;
+    const struct command *key_command; /* of the last request that was alone when it was taken */
+    char key[CLIENT_KEY_LEN];          /* how its first argument begins */
+    uint8_t key_len;
     struct request_scan scan;
     struct session session;
     uint32_t inflight;
@@ -145,6 +150,7 @@ struct client {
     bool not_replied : 1;  /* the reply being handled is not the last word, or counted as something else */
     bool lowers : 1;       /* something in flight may lower what limits count, and its reply is not told from others */
     bool limit_direct : 1; /* what is being told is not held back */
+    bool has_worked : 1;   /* it sent a command that is more than to greet, to log in or to name itself */
 };
 
 /* How far call_arg() has walked, so that a loop over all arguments walks once. */
@@ -164,6 +170,14 @@ struct call {
     size_t name_len, sub_len;
     struct arg_cursor *cursor; /* NULL: each call_arg() walks from the start */
 };
+
+/* Its last command was accepted. */
+static inline void client_count_request(struct client *client)
+{
+    count(client->worker, accepted);
+    if (client->last_command) /* a line that is no command may be the first */
+        counter_add(&client->worker->commands[client->last_command->index], 1);
+}
 
 /* --- client.c --- */
 

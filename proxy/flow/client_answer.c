@@ -10,7 +10,7 @@ bool client_is_muted(const struct client *client)
 
 void client_answer(struct client *client, const struct reply_writer *reply, _Atomic uint64_t *outcome)
 {
-    count(client->worker, accepted);
+    client_count_request(client);
     counter_add(outcome, 1);
     if (client_is_muted(client))
         return;

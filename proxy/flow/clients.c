@@ -1,6 +1,7 @@
 /* All clients of a worker: its clocks, its drain. */
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit.h"
+#include "proxy/flow/roll.h"
 #include "proxy/net/log.h"
 
 struct client *client_find(const struct worker *worker, uint64_t id)
@@ -38,16 +39,24 @@ static const char *overdue(const struct client *client, uint64_t now_ms)
 void clients_second(struct worker *worker, uint64_t now_ms)
 {
     struct client *client, *next;
+    struct census census = {0};
+
+    roll_begin(worker->roll, now_ms);
 
     for (client = TAILQ_FIRST(&worker->clients); client; client = next) {
         const char *reason = overdue(client, now_ms);
         next = TAILQ_NEXT(client, link);
-        if (!reason)
+        if (!reason) {
+            census_count(&census, client, now_ms);
+            roll_add(worker->roll, client, now_ms);
             continue;
+        }
         if (!client->authenticated)
             count(worker, clients_login_timeout);
         client_close(client, reason);
     }
+    census_publish(worker, &census);
+    roll_publish(worker->roll);
 }
 
 void clients_drain(struct worker *worker)

@@ -2,6 +2,7 @@
  * Where a command goes: by its class (commands.tsv), by what the client is doing, by what is configured.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "protocol/inline.h"
 #include "proxy/flow/client.h"
@@ -250,6 +251,30 @@ static bool answer_for_backend(struct client *client, const struct call *call, s
     return true;
 }
 
+/*
+ * For the slow log: how the key of a request begins that has no other one before it. As often as there are commands, so
+ * in two moves that may overlap, and without calling memcpy for it.
+ */
+static void note_key(struct client *client, const struct call *call)
+{
+    size_t len = call->sub_len < CLIENT_KEY_LEN ? call->sub_len : CLIENT_KEY_LEN;
+    const uint8_t *key = call->sub;
+
+    client->key_command = call->row;
+    client->key_len = (uint8_t)len;
+    if (len >= 8) {
+        memcpy(client->key, key, 8);
+        memcpy(client->key + len - 8, key + len - 8, 8);
+    } else if (len >= 4) {
+        memcpy(client->key, key, 4);
+        memcpy(client->key + len - 4, key + len - 4, 4);
+    } else if (len) {
+        client->key[0] = (char)key[0];
+        client->key[len / 2] = (char)key[len / 2];
+        client->key[len - 1] = (char)key[len - 1];
+    }
+}
+
 static size_t dispatch_call(struct client *client, const struct call *call)
 {
     const struct command *row = call->row;
@@ -257,6 +282,8 @@ static size_t dispatch_call(struct client *client, const struct call *call)
     size_t used = 0;
 
     client->last_command = row;
+    if (!client->inflight)
+        note_key(client, call);
     if (client->leaving && !client_drained(client))
         return 0; /* what it asks from now on is for the backend it goes to, also when it has a lane of its own */
     if (row->id == CMD_POST || row->id == CMD_HOST) {

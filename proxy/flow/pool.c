@@ -10,6 +10,7 @@
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
 #include "proxy/net/owner.h"
+#include "proxy/watch/meter.h"
 
 enum { BACKOFF_FIRST_MS = 10, BACKOFF_MAX_MS = 1000 };
 
@@ -55,6 +56,7 @@ struct pool *pool_get(struct worker *worker, const struct lane_key *key)
                                   .db = key->db,
                                   .db_chosen = key->db_chosen,
                                   .resp = key->resp};
+    pool->meter = backend_meter(key->backend, worker->index);
     TAILQ_INIT(&pool->shared);
     TAILQ_INIT(&pool->idle);
     TAILQ_INIT(&pool->busy);
@@ -456,6 +458,8 @@ void pool_free(struct pool *pool)
     drop_all(pool, &pool->idle);
     drop_all(pool, &pool->busy);
     LIST_REMOVE(pool, link);
+    atomic_store(&pool->meter->lanes, 0); /* what other pools have of this backend is counted in a second */
+    atomic_store(&pool->meter->inflight, 0);
     hello_finish(&pool->hello);
     backend_unref(pool->key.backend);
     free(pool->key.user);

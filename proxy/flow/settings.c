@@ -8,6 +8,7 @@
 
 #include "conf/conf.h"
 #include "protocol/command.h"
+#include "proxy/flow/request_class.h"
 #include "proxy/health/backend.h"
 #include "proxy/health/configure.h"
 
@@ -46,6 +47,7 @@ static void read_fallback(struct settings *s, const struct conf *conf)
     s->on_dataset_change = (enum dataset_change)number(conf, "fallback", "on_dataset_change");
     s->wait_when_all_down = !strcmp(conf_string(conf, "fallback", NULL, "when_all_down"), "wait");
     s->hang_threshold_ms = number(conf, "health", "hang_threshold");
+    s->slow_us = number(conf, "stats", "slowlog") ? (uint32_t)number(conf, "stats", "slowlog") * 1000 : UINT32_MAX;
 }
 
 static struct rule_spec read_rule(const struct conf *conf, const char *name)
@@ -189,6 +191,14 @@ static bool read_unbilled(struct settings *s)
     return s->unbilled;
 }
 
+static bool read_classes(struct settings *s)
+{
+    s->classes = calloc(command_count(), sizeof(*s->classes));
+    for (size_t i = 0; s->classes && i < command_count(); i++)
+        s->classes[command_at(i)->index] = (uint8_t)request_class_of(command_at(i));
+    return s->classes;
+}
+
 static bool read_backends(struct settings *s, const struct settings *before, char *error, size_t error_len)
 {
     size_t n = conf_names(s->conf, "backend");
@@ -226,7 +236,8 @@ struct settings *settings_new(struct conf *conf, const struct settings *before, 
     read_listen(settings, conf);
     read_fallback(settings, conf);
     if (read_users(settings, conf, error, error_len) && read_refused(settings, conf, error, error_len) &&
-        read_unbilled(settings) && read_limiter(settings, conf) && read_backends(settings, before, error, error_len))
+        read_unbilled(settings) && read_classes(settings) && read_limiter(settings, conf) &&
+        read_backends(settings, before, error, error_len))
         return settings;
     settings->conf = NULL;
     settings_unref(settings);
@@ -251,6 +262,7 @@ void settings_unref(struct settings *settings)
     free(settings->refused);
     free(settings->unbilled);
     rule_table_free(settings->rules);
+    free(settings->classes);
     if (settings->conf)
         conf_free(settings->conf);
     free(settings);

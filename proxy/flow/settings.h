@@ -60,12 +60,14 @@ struct settings {
     uint64_t slow_client_timeout_ms;
     unsigned pipeline_depth;
     size_t script_cache;
-    bool *refused;  /* by command index */
-    bool *unbilled; /* by command index: what a provider that charges per command gives for nothing */
+    bool *refused;    /* by command index */
+    uint8_t *classes; /* enum request_class, by command index */
+    bool *unbilled;   /* by command index: what a provider that charges per command gives for nothing */
     struct limiter_settings limiter;
     struct rule_table *rules;
     uint64_t queue_timeout_ms;
     uint64_t hang_threshold_ms;
+    uint32_t slow_us; /* UINT32_MAX: nothing is slow */
     enum dataset_change on_dataset_change;
     bool wait_when_all_down;
     bool close_on_unknown;

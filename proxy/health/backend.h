@@ -19,10 +19,12 @@
 #include "proxy/health/fence.h"
 #include "proxy/health/state.h"
 
+struct backend_meter;
+struct backend_tally;
 struct conn;
 struct tls_context;
 
-enum { BACKEND_ADDRESSES_MAX = 8 };
+enum { BACKEND_ADDRESSES_MAX = 8, BACKEND_METERS_MAX = 64 };
 
 /*
  * Immutable once published; kept until the backend is freed, because another thread may still read it. A set that comes
@@ -61,6 +63,8 @@ struct backend {
     atomic_int hint_fd;  /* eventfd that is written when a hint is new; -1: nobody listens. Written by main's thread */
     atomic_uint replies; /* seen on the data path since the last look; set by workers, taken by main's thread */
     struct fence fence;  /* the backend's clock, and until when it is not left */
+    _Atomic(struct backend_meter *) meters[BACKEND_METERS_MAX]; /* by worker, each written by that worker; NULL: none */
+    struct backend_tally *tally;                                /* of checks and choices; main's thread only */
     atomic_uint refs;
 };
 
@@ -78,6 +82,9 @@ void backend_use_tls(struct backend *backend, struct conn *conn);
 
 /* Takes over `addresses`. False when they are those in use. Main's thread. */
 bool backend_set_addresses(struct backend *backend, struct backend_addresses *addresses);
+
+/* The meter of worker `index`, made when it is new; never NULL. That worker's thread, or main before it runs. */
+struct backend_meter *backend_meter(struct backend *backend, unsigned index);
 
 /* Asks for new addresses, from any thread. */
 void backend_ask_resolve(struct backend *backend);

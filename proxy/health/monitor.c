@@ -10,14 +10,18 @@
 
 #include "conf/conf.h"
 #include "proxy/health/backend.h"
+#include "proxy/health/journal.h"
 #include "proxy/health/monitor_parts.h"
 #include "proxy/health/probe.h"
 #include "proxy/health/resolve.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
+#include "proxy/watch/meter.h"
 
 enum { JITTER_PERCENT = 10, STALL_TIMEOUTS = 2, QUIET_MS = 3600 * 1000, CLOCK_FRESH_US = 60 * 1000 * 1000 };
+
+_Static_assert((int)TALLY_CAUSES == (int)CAUSE_COUNT, "each cause has a count");
 
 static uint64_t now_ms(const struct monitor *monitor)
 {
@@ -156,6 +160,17 @@ static void tell_fence(struct watched *watched)
         fence_idle(fence);
 }
 
+static void tally_check(struct backend_tally *tally, const struct probe_result *result)
+{
+    uint32_t us = 0;
+
+    for (int step = 0; step < PROBE_STEPS; step++)
+        if (result->step_us[step] > 0)
+            us += (uint32_t)result->step_us[step];
+    histogram_add(&tally->checks, histogram_cell(us), us);
+    tally->failures[result->cause] += !result->passed;
+}
+
 static void on_checked(void *arg, const struct probe_result *result)
 {
     struct watched *watched = arg;
@@ -165,6 +180,7 @@ static void on_checked(void *arg, const struct probe_result *result)
 
     if (has_stalled(monitor))
         return; /* our own lateness; everything is checked anew */
+    tally_check(watched->backend->tally, result);
     snprintf(watched->reason, sizeof(watched->reason), "%s", result->text);
     changed = director_result(&monitor->director, watched->index, result->cause, now_ms(monitor));
     tell_fence(watched);
@@ -264,8 +280,9 @@ static bool has_stalled(struct monitor *monitor)
         return false;
     monitor->beat_ms = now;
     monitor->stalls++;
-    log_write(LOG_WARN, "stood still", LOG_NUM("gap_ms", gap_ms), LOG_NUM("stalls", monitor->stalls),
-              LOG_TEXT("reason", "this process did not run for so long; checks are made anew"));
+    journal_write(monitor->journal, LOG_WARN, "stood still", LOG_NUM("gap_ms", gap_ms),
+                  LOG_NUM("stalls", monitor->stalls),
+                  LOG_TEXT("reason", "this process did not run for so long; checks are made anew"));
     changed = director_stalled(&monitor->director, gap_ms, now);
     for (unsigned i = 0; i < monitor->n; i++) {
         probe_reset(monitor->watched[i]->probe);
@@ -313,6 +330,43 @@ struct monitor *monitor_new(struct loop *loop, monitor_on_route *on_route, void 
     }
     monitor_free(monitor);
     return NULL;
+}
+
+static int find_index(const struct monitor *monitor, const char *name)
+{
+    for (unsigned i = 0; i < monitor->n; i++)
+        if (!strcmp(monitor->watched[i]->backend->name, name))
+            return (int)i;
+    return ROUTE_NONE;
+}
+
+bool monitor_pin(struct monitor *monitor, const char *name)
+{
+    int index = name ? find_index(monitor, name) : ROUTE_NONE;
+    bool changed;
+
+    if (monitor->expected[0] || (name && index == ROUTE_NONE))
+        return false;
+    snprintf(monitor->pinned, sizeof(monitor->pinned), "%s", name ? name : "");
+    journal_write(monitor->journal, LOG_WARN, name ? "pinned" : "unpinned", LOG_TEXT("backend", name ? name : "none"));
+    changed = director_pin(&monitor->director, index, now_ms(monitor));
+    settle(monitor, NULL, true, changed);
+    return true;
+}
+
+const char *monitor_pinned(const struct monitor *monitor)
+{
+    return monitor->pinned;
+}
+
+uint64_t monitor_stalls(const struct monitor *monitor)
+{
+    return monitor->stalls;
+}
+
+void monitor_keep_journal(struct monitor *monitor, struct journal *journal)
+{
+    monitor->journal = journal;
 }
 
 static struct watched *watch(struct monitor *monitor, struct backend *backend)
@@ -394,9 +448,11 @@ static void direct(struct monitor *monitor, const struct monitor_rules *rules, c
         if (backend->metered)
             director_rules.health[i].interval_ms = rules->metered_interval_ms;
         fence_set_rules(&monitor->watched[i]->backend->fence, &rules->health, rules->timeout_ms);
-        if (!strcmp(backend->name, rules->expected))
+        if (!strcmp(backend->name, rules->expected[0] ? rules->expected : monitor->pinned))
             director_rules.pinned = (int)i;
     }
+    if (director_rules.pinned == ROUTE_NONE)
+        monitor->pinned[0] = 0; /* the backend is gone */
     director_configure(&monitor->director, monitor->n, &director_rules, origins, now_ms(monitor));
 }
 

@@ -10,6 +10,7 @@
 #include "proxy/health/monitor.h"
 
 struct event;
+struct journal;
 struct probe;
 struct resolver;
 
@@ -33,8 +34,10 @@ struct monitor {
     struct loop *loop;
     monitor_on_route *on_route;
     void *arg;
+    struct journal *journal; /* NULL: nobody keeps one */
     struct monitor_rules rules;
     char expected[NAME_ROOM];
+    char pinned[NAME_ROOM]; /* an operator's word; "": none */
     struct resolver *resolver;
     struct watched *watched[ROUTE_BACKENDS_MAX];
     unsigned n;

@@ -42,6 +42,7 @@
     X(limits_cached, "limiter calls denied here, because the backend must deny them again")                            \
     X(limits_down, "limiter calls answered here, because no backend was usable")                                       \
     X(limits_late, "limiter calls that came to the backend after their deadline and did nothing")                      \
+    X(slow_requests, "requests that took longer than stats.slowlog")                                                   \
     X(billed, "commands sent to a backend that charges for them")
 
 struct counters {

@@ -214,7 +214,7 @@ def respgate_env(extra=None):
 def minimal_env(**more):
     """The two variables that are all it takes; nobody listens where the backend should be."""
     return {"RESPGATE_LISTEN_ADDRESS": f"127.0.0.1:{free_port()}", "RESPGATE_BACKEND_URL": "redis://127.0.0.1:1/0",
-            **more}
+            "RESPGATE_STATS_ADDRESS": "", **more}
 
 
 def run_respgate(*arguments, env=None, timeout=10):
@@ -260,6 +260,7 @@ class Respgate(Process):
     def __init__(self, directory, backend_url, settings=None, env=None, expect_exit=0, port=None):
         super().__init__(directory)
         self.port = port or free_port()
+        self.stats_port = free_port()
         self.backend_url = backend_url
         common = dict(item.split("=", 1) for item in os.environ.get("HARNESS_SETTINGS", "").split())
         self.settings = {**common, **(settings or {})}
@@ -274,6 +275,8 @@ class Respgate(Process):
             argv += ["--set", f"{key}={value}"]
         address = f"127.0.0.1:{self.port}"
         env = {"RESPGATE_LISTEN_ADDRESS": address, **self.extra_env}
+        if self.stats_port:
+            env.setdefault("RESPGATE_STATS_ADDRESS", f"127.0.0.1:{self.stats_port}")
         if self.backend_url:
             env["RESPGATE_BACKEND_URL"] = self.backend_url
         self.spawn(argv, respgate_env(env))
