@@ -17,11 +17,8 @@
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
-#include "proxy/watch/meter.h"
 
 enum { JITTER_PERCENT = 10, STALL_TIMEOUTS = 2, QUIET_MS = 3600 * 1000, CLOCK_FRESH_US = 60 * 1000 * 1000 };
-
-_Static_assert((int)TALLY_CAUSES == (int)CAUSE_COUNT, "each cause has a count");
 
 static uint64_t now_ms(const struct monitor *monitor)
 {
@@ -160,17 +157,6 @@ static void tell_fence(struct watched *watched)
         fence_idle(fence);
 }
 
-static void tally_check(struct backend_tally *tally, const struct probe_result *result)
-{
-    uint32_t us = 0;
-
-    for (int step = 0; step < PROBE_STEPS; step++)
-        if (result->step_us[step] > 0)
-            us += (uint32_t)result->step_us[step];
-    histogram_add(&tally->checks, histogram_cell(us), us);
-    tally->failures[result->cause] += !result->passed;
-}
-
 static void on_checked(void *arg, const struct probe_result *result)
 {
     struct watched *watched = arg;
@@ -180,7 +166,7 @@ static void on_checked(void *arg, const struct probe_result *result)
 
     if (has_stalled(monitor))
         return; /* our own lateness; everything is checked anew */
-    tally_check(watched->backend->tally, result);
+    tally_check(watched->backend, result);
     snprintf(watched->reason, sizeof(watched->reason), "%s", result->text);
     changed = director_result(&monitor->director, watched->index, result->cause, now_ms(monitor));
     tell_fence(watched);

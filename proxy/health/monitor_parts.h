@@ -63,3 +63,8 @@ static inline struct health *watched_health(const struct watched *watched)
 void announce_state(const struct watched *watched);
 /* Logs the decision when it is another one, and publishes a snapshot of all there is to know now. */
 void announce_route(struct monitor *monitor);
+
+/* --- tally.c --- */
+
+/* Counts a check and how long it took. Main's thread. */
+void tally_check(struct backend *backend, const struct probe_result *result);
