@@ -17,6 +17,8 @@ struct resolver;
 enum { NAME_ROOM = 64, DECISION_ROOM = ROUTE_TEXT_LEN };
 
 /* One backend under watch. */
+struct probe_result;
+
 struct watched {
     struct monitor *monitor;
     struct backend *backend;

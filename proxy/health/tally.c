@@ -1,6 +1,7 @@
 /* What the checks of a backend came to, for who watches. */
 #include "proxy/health/backend.h"
 #include "proxy/health/monitor_parts.h"
+#include "proxy/health/probe.h"
 #include "proxy/watch/meter.h"
 
 _Static_assert((int)TALLY_CAUSES == (int)CAUSE_COUNT, "each cause has a count");
