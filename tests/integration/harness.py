@@ -21,11 +21,17 @@ LEDGER_OUTCOMES = ("replied", "unavailable", "unknown", "state", "limited", "den
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
 
 
+def port_range():
+    """Where this process looks for ports, apart from its like when tests run side by side (pytest-xdist)."""
+    side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return 12000 + side * 5000, 17000 + side * 5000
+
+
 def free_port():
     """A TCP port on loopback that nobody uses now. Below the range from which the kernel takes the ports of outgoing
     connections, so that none of those can sit on it before a server binds it, or while the server restarts."""
     while True:
-        port = random.randrange(12000, 32000)
+        port = random.randrange(*port_range())
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
