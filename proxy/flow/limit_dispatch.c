@@ -163,12 +163,23 @@ static bool answer_again(struct client *client, const struct call *call, const s
 
 static bool is_script(const struct command *row)
 {
-    return row->id == CMD_EVAL || row->id == CMD_EVALSHA;
+    return row->id == CMD_EVAL || row->id == CMD_EVALSHA || row->id == CMD_FCALL;
 }
 
-/* Commands that name no key and change them all. */
+/* A script that is told no key may find any; one that is told some must leave the others alone, by Redis's own rule. */
+static bool is_told_no_key(const struct call *call)
+{
+    const uint8_t *count;
+    size_t len;
+
+    return is_script(call->row) && call_arg(call, 2, &count, &len) && len == 1 && *count == '0';
+}
+
+/* Commands that name no key and may change them all. */
 static bool clears(const struct call *call)
 {
+    if (is_told_no_key(call))
+        return true;
     return call->row->flags & COMMAND_WRITE &&
            (call->argc == 1 || reply_starts_with((const uint8_t *)call->row->name, call->row->name_len, "FLUSH") ||
             reply_starts_with((const uint8_t *)call->row->name, call->row->name_len, "SWAPDB"));
