@@ -239,6 +239,24 @@ static bool lowers(const struct limiter *limiter)
     return false;
 }
 
+static size_t encode_for_later(struct limiter *limiter, const struct lane *lane)
+{
+    return limiter_encode(limiter, lane->pool->key.backend, LIMIT_EVAL, LIMIT_NEVER_US);
+}
+
+size_t limit_encode_in_tunnel(struct client *client, const struct call *call, bool *is_lowering)
+{
+    struct limiter *limiter = client->worker->limiter;
+
+    if (call->row->cls != COMMAND_LIMIT || !limiter_parse(limiter, call->row, call->bytes, call->len))
+        return 0;
+    *is_lowering |= lowers(limiter);
+    count(client->worker, limits);
+    if (limiter->call.script == SCRIPT_increx && limiter->increx == INCREX_NATIVE)
+        return 0;
+    return encode_for_later(limiter, client->pin);
+}
+
 static size_t send_native(struct client *client, struct lane *lane, const struct call *call)
 {
     count(client->worker, limits);
@@ -261,7 +279,7 @@ static size_t send_native(struct client *client, struct lane *lane, const struct
 static size_t queue_in_transaction(struct client *client, struct lane *lane, const struct call *call)
 {
     struct limiter *limiter = client->worker->limiter;
-    size_t len = limiter_encode(limiter, lane->pool->key.backend, LIMIT_EVAL, LIMIT_NEVER_US);
+    size_t len = encode_for_later(limiter, lane);
 
     client->session.tx_lowers |= lowers(limiter);
     count(client->worker, limits);

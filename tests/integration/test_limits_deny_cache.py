@@ -294,12 +294,13 @@ def test_a_denial_learnt_while_a_count_is_being_lowered_is_not_kept(fake, cachin
 
 
 @pytest.mark.parametrize("queued", [True, False], ids=["by EXEC", "within"])
-def test_what_goes_through_a_tunnel_ends_a_denial(redis_server, caching, queued):
+@pytest.mark.parametrize("command", ["DEL", "LIM.RESET"])
+def test_what_goes_through_a_tunnel_ends_a_denial(redis_server, caching, queued, command):
     """SUBSCRIBE queued in a transaction makes replies unreadable from outside, but not requests."""
     gate = caching(redis_server)
     client, other = gate.connect(), gate.connect()
     assert [take(other, "win", "COST", 5)[0], take(other, "win")[0], take(other, "win")[0]] == [1, 0, 0]
-    deletes = [("DEL", "rl:win:u")]
+    deletes = [(command, "rl:win:u")]
     for command in [("MULTI",), ("SUBSCRIBE", "c"), *(deletes if queued else []), ("UNSUBSCRIBE", "c"), ("EXEC",)]:
         client.command(*command)
     client.command(*(("PING",) if queued else deletes[0]))
