@@ -307,6 +307,16 @@ def test_a_backend_that_never_learns_a_script_says_so_once(fake, start_respgate,
         assert isinstance(answer, ErrorReply) and answer.code == "NOSCRIPT"
 
 
+@pytest.mark.parametrize("wait", [(), ("WAIT", 1000), ("WAIT", 1000, "FIFO")], ids=["", "wait", "fifo"])
+@pytest.mark.parametrize("size", [100, 700, 5000])
+def test_an_error_of_any_length_is_passed_whole(fake, start_respgate, size, wait):
+    """Upstash puts a stack traceback into the errors of scripts."""
+    client = start_respgate(fake.url()).connect()
+    fake.on("EVAL", reply(b"-ERR " + b"x" * size + b"\r\n"))
+    assert client.call("SEM.ACQUIRE", "k", 1, 1000, "t", *wait) == "ERR " + "x" * size
+    assert client.call("PING") == "PONG"
+
+
 def test_replies_to_limiter_commands_that_nobody_reads_do_not_pile_up(redis_server, start_respgate):
     """As with any command: the backend, or the kernel, holds what a client does not read."""
     gate = start_respgate(redis_server, settings={"listen.reply_buffer": "64KiB", "listen.reply_buffer_max": "128KiB"})
