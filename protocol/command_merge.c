@@ -263,13 +263,6 @@ void command_merge_alone(struct command_merge *merge)
     added(merge, true);
 }
 
-/* An error that means there is no such command at all, e.g. because it is renamed. */
-static bool is_not_available(const uint8_t *bytes, size_t len)
-{
-    return reply_starts_with(bytes, len, "-ERR unknown command") ||
-           reply_starts_with(bytes, len, "-ERR Command is not available");
-}
-
 /* How many bytes of the head are replaced; the state is what the rest is for. */
 static size_t take_head(struct command_merge *merge, const uint8_t *bytes, size_t len)
 {
@@ -280,7 +273,7 @@ static size_t take_head(struct command_merge *merge, const uint8_t *bytes, size_
 
     merge->state = MERGE_PASS;
     if ((line > 0 && aggregate && n == 0 && merge->topic != MERGE_COUNT) ||
-        (merge->topic == MERGE_INFO && is_not_available(bytes, len))) {
+        (merge->topic == MERGE_INFO && reply_is_unknown_command(bytes, len))) {
         merge->state = MERGE_DROP;
         command_merge_alone(merge);
         return len;

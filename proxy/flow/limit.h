@@ -9,7 +9,7 @@
  *
  * In a transaction it is queued as EVAL, because NOSCRIPT would spoil the transaction, and without a deadline, because
  * nobody knows when EXEC comes. EXEC's reply is passed as it is: shadow mode does not reach there, nor does what makes
- * INCREX's reply that of a server which has it (integers beyond 2^53, doubles in RESP3).
+ * INCREX's reply that of a server which has it (integers beyond 2^53, doubles in RESP3). The same in a tunnel.
  */
 #pragma once
 
@@ -28,6 +28,11 @@ struct worker;
 
 /* The command at the front, class LIMIT: sends it on `lane`, answers it or has it wait. Bytes consumed, 0: wait. */
 size_t limit_dispatch(struct client *client, struct lane *lane, const struct call *call);
+/*
+ * The same in a tunnel, where replies are not looked at: the length of what to send in its place, at the limiter's
+ * `out`; 0: the command as it is, which is no limiter command, or a mistake that the backend shall answer in its turn.
+ */
+size_t limit_encode_in_tunnel(struct client *client, const struct call *call, bool *is_lowering);
 /* The same while no backend is usable and none is waited for. */
 size_t limit_dispatch_down(struct client *client, const struct call *call);
 /* Answers the call that was just parsed without a backend, by its on_backend_down. */

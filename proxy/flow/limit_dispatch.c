@@ -163,12 +163,23 @@ static bool answer_again(struct client *client, const struct call *call, const s
 
 static bool is_script(const struct command *row)
 {
-    return row->id == CMD_EVAL || row->id == CMD_EVALSHA;
+    return row->id == CMD_EVAL || row->id == CMD_EVALSHA || row->id == CMD_FCALL;
 }
 
-/* Commands that name no key and change them all. */
+/* A script that is told no key may find any; one that is told some must leave the others alone, by Redis's own rule. */
+static bool is_told_no_key(const struct call *call)
+{
+    const uint8_t *count;
+    size_t len;
+
+    return is_script(call->row) && call_arg(call, 2, &count, &len) && len == 1 && *count == '0';
+}
+
+/* Commands that name no key and may change them all. */
 static bool clears(const struct call *call)
 {
+    if (is_told_no_key(call))
+        return true;
     return call->row->flags & COMMAND_WRITE &&
            (call->argc == 1 || reply_starts_with((const uint8_t *)call->row->name, call->row->name_len, "FLUSH") ||
             reply_starts_with((const uint8_t *)call->row->name, call->row->name_len, "SWAPDB"));
@@ -228,6 +239,24 @@ static bool lowers(const struct limiter *limiter)
     return false;
 }
 
+static size_t encode_for_later(struct limiter *limiter, const struct lane *lane)
+{
+    return limiter_encode(limiter, lane->pool->key.backend, LIMIT_EVAL, LIMIT_NEVER_US);
+}
+
+size_t limit_encode_in_tunnel(struct client *client, const struct call *call, bool *is_lowering)
+{
+    struct limiter *limiter = client->worker->limiter;
+
+    if (call->row->cls != COMMAND_LIMIT || !limiter_parse(limiter, call->row, call->bytes, call->len))
+        return 0;
+    *is_lowering |= lowers(limiter);
+    count(client->worker, limits);
+    if (limiter->call.script == SCRIPT_increx && limiter->increx == INCREX_NATIVE)
+        return 0;
+    return encode_for_later(limiter, client->pin);
+}
+
 static size_t send_native(struct client *client, struct lane *lane, const struct call *call)
 {
     count(client->worker, limits);
@@ -250,7 +279,7 @@ static size_t send_native(struct client *client, struct lane *lane, const struct
 static size_t queue_in_transaction(struct client *client, struct lane *lane, const struct call *call)
 {
     struct limiter *limiter = client->worker->limiter;
-    size_t len = limiter_encode(limiter, lane->pool->key.backend, LIMIT_EVAL, LIMIT_NEVER_US);
+    size_t len = encode_for_later(limiter, lane);
 
     client->session.tx_lowers |= lowers(limiter);
     count(client->worker, limits);

@@ -133,18 +133,13 @@ static size_t put_error(const char *text, uint8_t changed[CHANGED_MAX])
     return w.len;
 }
 
-static bool is_unknown_command(const uint8_t *bytes, size_t len)
-{
-    return reply_starts_with(bytes, len, "-ERR unknown command");
-}
-
 /* Whether the reply proves that the call did not run because the backend lacks something. */
 static bool can_be_sent_again(struct limiter *limiter, const struct limit_kept *kept, const uint8_t *bytes, size_t len)
 {
     if (kept->native) {
         if (len && bytes[0] == '*') /* other errors may come before the command is looked up */
             limiter->increx = INCREX_NATIVE;
-        else if (is_unknown_command(bytes, len))
+        else if (reply_is_unknown_command(bytes, len))
             limiter->increx = INCREX_MISSING;
         return limiter->increx == INCREX_MISSING;
     }

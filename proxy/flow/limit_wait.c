@@ -26,7 +26,7 @@ enum {
     REST_MS = 100,      /* how long to rest, when few wait */
     REST_MOST_MS = 900, /* a third of LIMITER_TICKET_MS at most */
     MANY = 16,          /* so many waiters are asked for within REST_MS */
-    REPLY_MAX = 512,
+    ERROR_MAX = 512,    /* of our own */
 };
 
 enum wait_state { WAIT_ASKING, WAIT_RESTING, WAIT_ANSWERED };
@@ -44,7 +44,7 @@ struct limit_wait {
     bool by_digest; /* it was asked so last: then NOSCRIPT has it asked again */
     uint64_t until_ms;
     size_t reply_len;
-    uint8_t reply[REPLY_MAX];
+    uint8_t *reply;
     const struct command *row;
     size_t len;
     uint8_t bytes[]; /* the command */
@@ -71,6 +71,7 @@ static void wait_free(struct limit_wait *wait)
     if (wait->client || wait->in_flight)
         return;
     event_free(wait->timer);
+    free(wait->reply);
     free(wait);
 }
 
@@ -88,20 +89,29 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
     stir(context);
 }
 
+static void __attribute__((noreturn)) run_out_of_memory(size_t len)
+{
+    log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", len));
+    abort();
+}
+
 /* --- what the client gets --- */
 
 static void answer(struct limit_wait *wait, const uint8_t *bytes, size_t len, _Atomic uint64_t *outcome)
 {
     wait->state = WAIT_ANSWERED;
     wait->outcome = outcome;
-    wait->reply_len = len < REPLY_MAX ? len : REPLY_MAX;
-    memcpy(wait->reply, bytes, wait->reply_len);
+    wait->reply = malloc(len);
+    if (!wait->reply)
+        run_out_of_memory(len);
+    wait->reply_len = len;
+    memcpy(wait->reply, bytes, len);
     stir(wait);
 }
 
 static void answer_error(struct limit_wait *wait, const char *text, _Atomic uint64_t *outcome)
 {
-    uint8_t bytes[REPLY_MAX];
+    uint8_t bytes[ERROR_MAX];
     struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
 
     reply_error(&w, text);
@@ -252,10 +262,8 @@ static struct limit_wait *begin(struct client *client, const struct call *call)
 
     if (wait)
         wait->timer = evtimer_new(client->worker->loop.base, on_timer, wait);
-    if (!wait || !wait->timer) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*wait) + call->len));
-        abort();
-    }
+    if (!wait || !wait->timer)
+        run_out_of_memory(sizeof(*wait) + call->len);
     wait->requester.ops = &wait_ops;
     wait->limiter = limiter;
     wait->client = client;

@@ -42,13 +42,15 @@ static size_t tunnel_dispatch(struct client *client, const struct call *call)
         client_close(client, "command cannot be answered within a tunnel");
         return 0;
     }
-    if (client->session.tx_lowers || limit_is_lowered_by(client, call)) {
+    bool lowers = client->session.tx_lowers || limit_is_lowered_by(client, call);
+    size_t len = limit_encode_in_tunnel(client, call, &lowers);
+    if (lowers) {
         client->lowers = true;
         limiter_note_lowered(client->worker->limiter);
     }
     count(client->worker, accepted);
     count(client->worker, replied);
-    lane_send_more(client->pin, call->bytes, call->len);
+    lane_send_more(client->pin, len ? client->worker->limiter->out : call->bytes, len ? len : call->len);
     return call->len;
 }
 

@@ -287,6 +287,17 @@ def test_increx_is_passed_to_a_backend_that_has_it(fake, start_respgate):
     assert fake.with_command("INCREX").names().count("INCREX") == 3
 
 
+@pytest.mark.parametrize("words", [b"unknown command 'INCREX', with args beginning with: 'k' ",
+                                   b"Command is not available: 'INCREX'. See https://..."], ids=["redis", "upstash"])
+def test_increx_is_a_script_where_the_backend_says_that_it_has_none(fake, start_respgate, words):
+    client = start_respgate(fake.url()).connect()
+    fake.on("INCREX", reply(b"-ERR " + words + b"\r\n"))
+    fake.on("EVAL", reply(b"*2\r\n:5\r\n:1\r\n"))
+    fake.on("EVALSHA", reply(b"*2\r\n:5\r\n:1\r\n"))
+    assert [client.call("INCREX", "k") for _ in range(3)] == [[5, 1]] * 3
+    assert fake.with_command("EVAL").names().count("INCREX") == 1
+
+
 @pytest.mark.parametrize("command", LIMIT_OF_FIVE + [("SEM.COUNT", "k"), ("LIM.TRY", "win", "u")])
 def test_a_backend_that_never_learns_a_script_says_so_once(fake, start_respgate, command):
     client = start_respgate(fake.url(), settings=rule_settings({"win": RULES["win"]})).connect()
@@ -295,6 +306,16 @@ def test_a_backend_that_never_learns_a_script_says_so_once(fake, start_respgate,
     for _ in range(2):
         answer = client.call(*command)
         assert isinstance(answer, ErrorReply) and answer.code == "NOSCRIPT"
+
+
+@pytest.mark.parametrize("wait", [(), ("WAIT", 1000), ("WAIT", 1000, "FIFO")], ids=["", "wait", "fifo"])
+@pytest.mark.parametrize("size", [100, 700, 5000])
+def test_an_error_of_any_length_is_passed_whole(fake, start_respgate, size, wait):
+    """Upstash puts a stack traceback into the errors of scripts."""
+    client = start_respgate(fake.url()).connect()
+    fake.on("EVAL", reply(b"-ERR " + b"x" * size + b"\r\n"))
+    assert client.call("SEM.ACQUIRE", "k", 1, 1000, "t", *wait) == "ERR " + "x" * size
+    assert client.call("PING") == "PONG"
 
 
 def test_replies_to_limiter_commands_that_nobody_reads_do_not_pile_up(redis_server, start_respgate):

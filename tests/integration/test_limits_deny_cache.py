@@ -72,10 +72,12 @@ def test_behind_a_pipeline_it_is_counted_once(redis_server, caching):
     assert cached_count(gate) == (50, 51, 52)
 
 
+BY_PATTERN = "return redis.call('DEL', unpack(redis.call('KEYS', 'rl:*')))"
+LIBRARY = f"#!lua name=cleaning\nredis.register_function('by_pattern', function() {BY_PATTERN} end)"
 LOWERING = [("DEL", "rl:win:u"), ("UNLINK", "rl:win:u"), ("FLUSHDB",), ("FLUSHALL",), ("LIM.RESET", "rl:win:u"),
             ("LIM.REFUND", "rl:win:u", "WINDOW", 5, 3600000, "COST", 5), ("RENAME", "rl:win:u", "x"),
             ("EXPIRE", "rl:win:u", 0), ("PEXPIREAT", "rl:win:u", 1), ("EVAL", "redis.call('DEL', KEYS[1])", 1, "rl:win:u"),
-            ("EVAL", "redis.call('DEL', ARGV[1] .. 'u')", 0, "rl:win:"), ("SWAPDB", 0, 1),
+            ("EVAL", "redis.call('DEL', ARGV[1] .. 'u')", 0, "rl:win:"), ("EVAL", BY_PATTERN, 0), ("FCALL", "by_pattern", 0), ("SWAPDB", 0, 1),
             ("MOVE", "rl:win:u", 1), ("GETDEL", "rl:win:u"), ("MULTI", "DEL"), ("MULTI at once", "DEL"),
             ("DEL", *(f"{number:09}" for number in range(9000)), "rl:win:u"), ("SET", "rl:win:u", "0" * 100_000),
             ("EVAL", "--" + "x" * 100_000 + "\nredis.call('DEL', KEYS[1])", 1, "rl:win:u")]
@@ -85,6 +87,7 @@ LOWERING = [("DEL", "rl:win:u"), ("UNLINK", "rl:win:u"), ("FLUSHDB",), ("FLUSHAL
 def test_what_lowers_a_count_ends_a_denial(redis_server, caching, command):
     gate = caching(redis_server, **{"listen.workers": 2})
     client, others = gate.connect(), [gate.connect() for _ in range(4)]
+    redis_server.call("FUNCTION", "LOAD", LIBRARY)
     for _ in range(3):
         redis_server.call("FLUSHALL")
         for connection in (client, *others):
@@ -291,12 +294,13 @@ def test_a_denial_learnt_while_a_count_is_being_lowered_is_not_kept(fake, cachin
 
 
 @pytest.mark.parametrize("queued", [True, False], ids=["by EXEC", "within"])
-def test_what_goes_through_a_tunnel_ends_a_denial(redis_server, caching, queued):
+@pytest.mark.parametrize("command", ["DEL", "LIM.RESET"])
+def test_what_goes_through_a_tunnel_ends_a_denial(redis_server, caching, queued, command):
     """SUBSCRIBE queued in a transaction makes replies unreadable from outside, but not requests."""
     gate = caching(redis_server)
     client, other = gate.connect(), gate.connect()
     assert [take(other, "win", "COST", 5)[0], take(other, "win")[0], take(other, "win")[0]] == [1, 0, 0]
-    deletes = [("DEL", "rl:win:u")]
+    deletes = [(command, "rl:win:u")]
     for command in [("MULTI",), ("SUBSCRIBE", "c"), *(deletes if queued else []), ("UNSUBSCRIBE", "c"), ("EXEC",)]:
         client.command(*command)
     client.command(*(("PING",) if queued else deletes[0]))

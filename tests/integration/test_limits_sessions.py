@@ -49,6 +49,20 @@ def test_in_a_transaction(redis_server, gate, together, watch, resp):
     assert client.call("SEM.COUNT", "s") == [0, 0, 0]
 
 
+@pytest.mark.parametrize("resp", [2, 3])
+@pytest.mark.parametrize("together", [True, False], ids=["in one write", "one by one"])
+def test_in_a_tunnel(redis_server, gate, together, resp):
+    """CLIENT REPLY queued in a transaction makes replies unreadable from outside, but not requests."""
+    client = gate.connect()
+    client.call("HELLO", resp)
+    assert [client.call(*each) for each in (("MULTI",), ("CLIENT", "REPLY", "ON"), ("EXEC",))] == ["OK", "QUEUED", ["OK"]]
+    redis_server.call("SCRIPT", "FLUSH")
+    assert timeless(replies(client, BLOCK, together)) == ANSWERS
+    *queued, executed = replies(client, [("MULTI",), *BLOCK[-3:], ("EXEC",)], together)
+    assert queued == ["OK"] + ["QUEUED"] * 3 and executed == [[2, 1], b"2", 0]
+    assert isinstance(client.call("LIM.TRY", "none", "u"), ErrorReply) and client.call("GET", "n") == b"2"
+
+
 @pytest.mark.parametrize("together", [True, False], ids=["in one write", "one by one"])
 @pytest.mark.parametrize("bad", [("SEM.ACQUIRE", "s", 0, 1, "t"), ("LIM.TRY", "none", "u"), ("CL.THROTTLE", "k")])
 def test_a_mistake_in_a_transaction_makes_it_fail(gate, bad, together):
