@@ -22,11 +22,19 @@ static void write_build(const struct scene *scene, struct metric_out *out)
                   1);
 }
 
+/* Whether the backend in use is another one than the first in the order. */
+static bool is_on_fallback(const struct snapshot *snapshot)
+{
+    return snapshot && snapshot->chosen && snapshot->chosen != snapshot->at[0].backend;
+}
+
 static void write_state(const struct scene *scene, struct metric_out *out)
 {
     metric_single(out, "ready", METRIC_GAUGE, "Whether /readyz says yes.", !scene_unready(scene));
     metric_single(out, "draining", METRIC_GAUGE, "Whether it is ending and takes no clients any more.",
                   scene->draining);
+    metric_single(out, "on_fallback", METRIC_GAUGE, "Whether the backend in use is not the first in the order.",
+                  is_on_fallback(scene->snapshot));
     metric_single(out, "epoch", METRIC_GAUGE, "How often the choice of the backend has changed.",
                   scene->snapshot ? (double)scene->snapshot->epoch : 0);
 }
