@@ -70,10 +70,9 @@ static void check_semaphore(const struct rule *rule)
     no_use(rule, "rate", "the other kinds");
     no_use(rule, "burst", "kind gcra");
     no_local(rule, "local cannot know who else holds a place of a semaphore");
-    if (strcmp(text(rule, "deny_cache"), "yes") == 0) {
+    if (number(rule, "deny_cache")) {
         loader_mistake(rule->loader, cell_effective(cell_named(rule->instance, "deny_cache"))->origin,
-                       "limit.%s.deny_cache: a place of a semaphore can become free at any time, allowed are auto and "
-                       "no, which are alike here",
+                       "limit.%s.deny_cache: a place of a semaphore can become free at any time, allowed is no",
                        rule->instance->name);
     }
 }

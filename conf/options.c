@@ -5,11 +5,11 @@
 #include "conf/options_rows.h"
 #include "conf/text.h"
 
-enum { N_SECTIONS = 8 };
+enum { N_SECTIONS = 10 };
 
 const struct section *const conf_sections[N_SECTIONS] = {
-    &listen_section, &user_section,     &backend_section, &tls_section,
-    &health_section, &fallback_section, &limit_section,   &log_section,
+    &listen_section,   &user_section,    &backend_section, &tls_section,   &health_section,
+    &fallback_section, &limiter_section, &limit_section,   &stats_section, &log_section,
 };
 
 const size_t conf_n_sections = N_SECTIONS;

@@ -31,6 +31,12 @@ static const struct option backend_options[] = {
      .type = OPTION_BOOL,
      .initial = "no",
      .doc = "Its commands cost money: while nobody uses it, it is checked at health.metered_interval only."},
+    {.key = "dialect",
+     .type = OPTION_WORD,
+     .words = "auto|plain|upstash",
+     .initial = "auto",
+     .doc =
+         "How a limiter's script begins: upstash locks its keys only and runs nowhere else; auto: by the host's name."},
     {.key = "connections",
      .type = OPTION_NUMBER,
      .min = 1,

@@ -1,4 +1,4 @@
-/* Rows of the option table: the rules of limits. */
+/* Rows of the option table: the limiter and the rules of limits. */
 #include "conf/options_rows.h"
 
 enum { COUNT_MAX = 1000000000, HOLDERS_MAX = 1000000 };
@@ -72,7 +72,8 @@ static const struct option limit_options[] = {
     {.key = "shadow",
      .type = OPTION_BOOL,
      .initial = "no",
-     .doc = "Count, but deny nothing: what would be denied is admitted with reason 6."},
+     .doc = "Count, but deny nothing: what would be denied is admitted with reason 6. Not within MULTI, where EXEC "
+            "tells what the backend said."},
     {.key = "on_backend_down",
      .type = OPTION_WORD,
      .words = "deny|allow|local",
@@ -86,12 +87,43 @@ static const struct option limit_options[] = {
      .doc =
          "Percent of the limit that is granted here while on_backend_down = local counts; 33 where three of us run."},
     {.key = "deny_cache",
-     .type = OPTION_WORD,
-     .words = "auto|yes|no",
-     .initial = "auto",
+     .type = OPTION_BOOL,
+     .initial = "no",
      .doc =
-         "Answer a repeated denial here as long as the backend must deny too: while changes by others are seen "
-         "(auto), always (yes: right only if nobody deletes or lowers these keys but through this process), or never."},
+         "Answer a repeated denial here as long as the backend must deny too. Right only if nobody deletes or lowers "
+         "these keys but through this process; not for kind semaphore."},
+};
+
+static const struct option limiter_options[] = {
+    {.key = "on_backend_down",
+     .type = OPTION_WORD,
+     .words = "deny|allow|local",
+     .initial = "deny",
+     .doc = "What LIM.*, SEM.ACQUIRE and CL.THROTTLE are answered while no backend can decide, where no rule says so: "
+            "deny every call, allow every call, or count here (local, but no semaphore)."},
+    {.key = "local_share",
+     .type = OPTION_NUMBER,
+     .min = 1,
+     .max = 100,
+     .initial = "100",
+     .doc = "Percent of a limit that is granted here while on_backend_down = local counts."},
+    {.key = "throttle_exact",
+     .type = OPTION_BOOL,
+     .initial = "no",
+     .doc = "CL.THROTTLE: retry_after 0 for a denied call that would be admitted in less than a millisecond, as the "
+            "module redis-cell answers it; otherwise 1."},
+    {.key = "memory",
+     .type = OPTION_SIZE,
+     .min = 65536,
+     .max = INT64_C(1) << 30,
+     .initial = "1MiB",
+     .doc = "What each worker may spend on denials kept and, as much again, on limits counted here."},
+};
+
+const struct section limiter_section = {
+    .name = "limiter",
+    .doc = "Limiter commands that no rule applies to, and what all of them share.",
+    ROWS(limiter_options),
 };
 
 const struct section limit_section = {

@@ -18,4 +18,5 @@
 extern const struct section listen_section, user_section, log_section;
 extern const struct section backend_section, tls_section;
 extern const struct section health_section, fallback_section;
-extern const struct section limit_section;
+extern const struct section limiter_section, limit_section;
+extern const struct section stats_section;

@@ -98,6 +98,17 @@ void limit_call_leave(struct limit_call *call)
     call->argument_count = 2;
 }
 
+void limit_call_give_back(struct limit_call *call, int64_t fence)
+{
+    struct limit_argument lease_us = call->arguments[1], token = call->arguments[2];
+
+    call->script = SCRIPT_sem_give_back;
+    call->keys[0].kinds = SEMAPHORE;
+    call->arguments[0] = token;
+    call->arguments[1] = (struct limit_argument){.number = fence + lease_us.number, .is_number = true};
+    call->argument_count = 2;
+}
+
 /* [fence], the last argument. */
 static bool optional_fence(struct grammar *g)
 {

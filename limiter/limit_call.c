@@ -1,11 +1,11 @@
 #include "limiter/limit_call.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "limiter/companion.h"
+#include "protocol/decimal.h"
 
 /* Writes, or only counts while `at` is NULL: one code for both, so that the length is always right. */
 struct sink {
@@ -22,27 +22,13 @@ static void put(struct sink *sink, const void *bytes, size_t len)
     sink->len += len;
 }
 
-/* Decimal digits before `end`; returns the first of them. */
-static char *print_number(char *end, int64_t n)
-{
-    uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
-
-    do {
-        *--end = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest);
-    if (n < 0)
-        *--end = '-';
-    return end;
-}
-
 static void put_header(struct sink *sink, char type, size_t n)
 {
-    char line[24], *end = line + sizeof line;
+    char line[DECIMAL_MAX + 3], *end = line + sizeof line;
 
     end[-2] = '\r';
     end[-1] = '\n';
-    char *at = print_number(end - 2, (int64_t)n);
+    char *at = decimal_print(end - 2, (int64_t)n);
     *--at = type;
     put(sink, at, (size_t)(end - at));
 }
@@ -56,8 +42,8 @@ static void put_bulk(struct sink *sink, const void *bytes, size_t len)
 
 static void put_number(struct sink *sink, int64_t n)
 {
-    char digits[24], *end = digits + sizeof digits;
-    char *at = print_number(end, n);
+    char digits[DECIMAL_MAX], *end = digits + sizeof digits;
+    char *at = decimal_print(end, n);
 
     put_bulk(sink, at, (size_t)(end - at));
 }

@@ -96,6 +96,12 @@ bool limit_call_parse(struct limit_call *call, const struct command *row, const 
  * its client is gone. The reply is for nobody.
  */
 void limit_call_leave(struct limit_call *call);
+/*
+ * Turns a parsed SEM.ACQUIRE that was granted with this fence into what gives the place back; to be sent when its
+ * client is gone. A client that has come back with the same token keeps it: each grant to it has another end. So fence
+ * plus lease must be the end; where the backend's clock went back they are not, and the lease runs off instead.
+ */
+void limit_call_give_back(struct limit_call *call, int64_t fence);
 
 enum limit_form {
     LIMIT_EVALSHA,

@@ -1,5 +1,8 @@
 #include "limiter/limit_reply.h"
 
+#include <string.h>
+
+#include "limiter/number.h"
 #include "protocol/reply.h"
 
 static int64_t seconds(int64_t ms)
@@ -23,4 +26,29 @@ void limit_reply_put(struct reply_writer *w, const int64_t *fields, unsigned n)
     reply_array(w, n);
     for (unsigned i = 0; i < n; i++)
         reply_integer(w, fields[i]);
+}
+
+/* One line ":n\r\n" or "*n\r\n"; *reply moves behind it. */
+static bool read_line(const uint8_t **reply, const uint8_t *end, char type, int64_t *n)
+{
+    const uint8_t *at = *reply, *cr = at < end ? memchr(at, '\r', (size_t)(end - at)) : NULL;
+
+    if (!cr || cr + 1 >= end || cr[1] != '\n' || *at != (uint8_t)type || !number_read(at + 1, (size_t)(cr - at - 1), n))
+        return false;
+    *reply = cr + 2;
+    return true;
+}
+
+bool limit_reply_read(const uint8_t *reply, size_t len, int64_t *fields, unsigned n)
+{
+    const uint8_t *end = reply + len;
+    int64_t count;
+
+    if (!read_line(&reply, end, '*', &count) || count != (int64_t)n)
+        return false;
+    for (unsigned i = 0; i < n; i++) {
+        if (!read_line(&reply, end, ':', &fields[i]))
+            return false;
+    }
+    return reply == end;
 }

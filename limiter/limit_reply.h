@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct reply_writer;
@@ -66,5 +68,8 @@ enum { LIMIT_RETRY_NONE = -1, LIMIT_RETRY_NEVER = -2 };
 
 /* The fields of a LIMIT reply as CL.THROTTLE has them: whole seconds, begun ones too. */
 void limit_reply_to_throttle(const int64_t limit[LIMIT_FIELDS], int64_t throttle[THROTTLE_FIELDS]);
+
+/* An array of n integers, the whole reply; false when it is none. */
+bool limit_reply_read(const uint8_t *reply, size_t len, int64_t *fields, unsigned n);
 
 void limit_reply_put(struct reply_writer *w, const int64_t *fields, unsigned n);

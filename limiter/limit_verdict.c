@@ -6,8 +6,6 @@
 
 #include "protocol/reply.h"
 
-static const char too_late[] = "RGUNAVAIL the limiter call came too late and did nothing, safe to retry";
-
 /* One element of a flat array: an integer or a bulk string. */
 struct element {
     char type;
@@ -138,10 +136,8 @@ enum limit_outcome limit_verdict(enum limit_shape shape, unsigned resp, const ui
 {
     struct element pair[2];
 
-    if (reply_starts_with(reply, len, "-EXPIRED ")) {
-        reply_error(w, too_late);
+    if (reply_starts_with(reply, len, "-RGUNAVAIL "))
         return LIMIT_TOO_LATE;
-    }
     if (reply_starts_with(reply, len, "-NOSCRIPT "))
         return LIMIT_NOT_LOADED;
     if (shape == LIMIT_TOLD)

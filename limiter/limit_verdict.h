@@ -15,7 +15,7 @@ struct reply_writer;
 enum limit_outcome {
     LIMIT_PASS,       /* as it is */
     LIMIT_CHANGED,    /* the writer holds what the client gets */
-    LIMIT_TOO_LATE,   /* the deadline was over, nothing was done: the writer holds what the client gets */
+    LIMIT_TOO_LATE,   /* the deadline was over, nothing was done; passes as it is */
     LIMIT_NOT_LOADED, /* NOSCRIPT, nothing was done: load the script or send the call as EVAL */
 };
 

@@ -1,11 +1,12 @@
 #include "limiter/rule.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "protocol/decimal.h"
 
 enum { NAME_SHOWN = 40 };
 
@@ -126,8 +127,9 @@ static void push_word(struct rule_call *call, const char *word)
 
 static void push_number(struct rule_call *call, size_t i, int64_t n)
 {
-    snprintf(call->numbers[i], RULE_NUMBER_LEN, "%" PRId64, n);
-    push_word(call, call->numbers[i]);
+    char *end = call->numbers[i] + RULE_NUMBER_LEN, *at = decimal_print(end, n);
+
+    push(call, at, (size_t)(end - at));
 }
 
 static bool is_token(const uint8_t *arg, size_t len)
@@ -195,4 +197,15 @@ bool rule_expand(const struct rule_table *table, const uint8_t *const *argv, con
     for (size_t i = semaphore ? 4 : 3; i < argc; i++)
         push(call, argv[i], lens[i]);
     return true;
+}
+
+bool rule_table_may_own(const struct rule_table *table, const uint8_t *key, size_t len)
+{
+    for (size_t i = 0; i < table->n; i++) {
+        const struct rule *rule = &table->rules[i];
+
+        if (rule->deny_cache && len >= rule->prefix_len && !memcmp(key, rule->prefix, rule->prefix_len))
+            return true;
+    }
+    return false;
 }

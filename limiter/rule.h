@@ -16,10 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* In the order of the words of [limit] kind, on_backend_down and deny_cache. */
+/* In the order of the words of [limit] kind and on_backend_down. */
 enum rule_kind { RULE_GCRA, RULE_WINDOW, RULE_SLIDE, RULE_SLIDE_LOG, RULE_SEMAPHORE };
 enum rule_on_down { RULE_DOWN_DENY, RULE_DOWN_ALLOW, RULE_DOWN_LOCAL };
-enum rule_deny_cache { RULE_DENY_CACHE_AUTO, RULE_DENY_CACHE_YES, RULE_DENY_CACHE_NO };
 
 /* Plain values, checked by the configuration. Strings are copied. */
 struct rule_spec {
@@ -29,7 +28,7 @@ struct rule_spec {
     int64_t burst;            /* gcra; 0: count */
     int64_t max, lease_ms;    /* semaphores */
     enum rule_on_down on_backend_down;
-    enum rule_deny_cache deny_cache;
+    bool deny_cache;
     bool shadow;
     unsigned local_share; /* percent */
 };
@@ -41,7 +40,7 @@ struct rule {
     int64_t limit;            /* burst of a gcra, count of a window, max of a semaphore */
     int64_t count, period_ms; /* lease_ms of a semaphore is in period_ms, its count 0 */
     enum rule_on_down on_backend_down;
-    enum rule_deny_cache deny_cache;
+    bool deny_cache;
     bool shadow;
     unsigned local_share;
 };
@@ -56,7 +55,10 @@ size_t rule_table_count(const struct rule_table *table);
 const struct rule *rule_at(const struct rule_table *table, size_t i); /* in the order of their names */
 const struct rule *rule_find(const struct rule_table *table, const uint8_t *name, size_t len); /* NULL: none */
 
-enum { RULE_ARGS_MAX = 24, RULE_NUMBER_LEN = 21, RULE_ERROR_LEN = 160 };
+/* Whether it may be a key of a rule whose denials are kept. */
+bool rule_table_may_own(const struct rule_table *table, const uint8_t *key, size_t len);
+
+enum { RULE_ARGS_MAX = 24, RULE_NUMBER_LEN = 20, RULE_ERROR_LEN = 160 };
 
 /* The call that a LIM.TRY stands for. Arguments point into the table, the LIM.TRY, `key` and `numbers`. */
 struct rule_call {

@@ -1,10 +1,10 @@
 #include "protocol/reply.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "protocol/command.h"
+#include "protocol/decimal.h"
 
 const char reply_text_noauth[] = "NOAUTH Authentication required.";
 const char reply_text_noauth_exec[] = "EXECABORT Transaction discarded because of: NOAUTH Authentication required.";
@@ -56,9 +56,13 @@ static void put_text(struct reply_writer *w, char type, const char *text)
 
 static void put_number(struct reply_writer *w, char type, int64_t n)
 {
-    char line[24];
+    char line[DECIMAL_MAX + 3], *end = line + sizeof line;
 
-    reply_raw(w, line, (size_t)snprintf(line, sizeof line, "%c%" PRId64 "\r\n", type, n));
+    end[-2] = '\r';
+    end[-1] = '\n';
+    char *at = decimal_print(end - 2, n);
+    *--at = type;
+    reply_raw(w, at, (size_t)(end - at));
 }
 
 void reply_simple(struct reply_writer *w, const char *text)
@@ -106,6 +110,11 @@ void reply_map(struct reply_writer *w, unsigned resp, size_t pairs)
         return;
     }
     reply_array(w, 2 * pairs);
+}
+
+void reply_set(struct reply_writer *w, unsigned resp, size_t n)
+{
+    put_number(w, resp >= 3 ? '~' : '*', (int64_t)n);
 }
 
 void reply_push(struct reply_writer *w, unsigned resp, size_t n)

@@ -25,6 +25,7 @@ void reply_integer(struct reply_writer *w, int64_t n);                  /* :n */
 void reply_bulk(struct reply_writer *w, const void *bytes, size_t len); /* $len */
 void reply_array(struct reply_writer *w, size_t n);                     /* *n */
 void reply_map(struct reply_writer *w, unsigned resp, size_t pairs);    /* %pairs in RESP3, *2*pairs in RESP2 */
+void reply_set(struct reply_writer *w, unsigned resp, size_t n);        /* ~n in RESP3, *n in RESP2 */
 void reply_push(struct reply_writer *w, unsigned resp, size_t n);       /* >n in RESP3, *n in RESP2 */
 void reply_null(struct reply_writer *w, unsigned resp);                 /* _ in RESP3, $-1 in RESP2 */
 void reply_verbatim(struct reply_writer *w, unsigned resp, const void *text, size_t len); /* =txt: or a bulk */

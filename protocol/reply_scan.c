@@ -236,3 +236,9 @@ bool reply_starts_with(const uint8_t *bytes, size_t len, const char *start)
 
     return len >= start_len && memcmp(bytes, start, start_len) == 0;
 }
+
+bool reply_is_unknown_command(const uint8_t *bytes, size_t len)
+{
+    return reply_starts_with(bytes, len, "-ERR unknown command") ||
+           reply_starts_with(bytes, len, "-ERR Command is not available");
+}

@@ -113,3 +113,5 @@ enum resp_status reply_scan(struct reply_scan *scan, const uint8_t *p, size_t le
 
 /* Whether a reply's bytes start with this, for telling errors apart: "-NOAUTH". */
 bool reply_starts_with(const uint8_t *bytes, size_t len, const char *start);
+/* Whether it is an error that means there is no such command at all: in the words of Redis, or of Upstash. */
+bool reply_is_unknown_command(const uint8_t *bytes, size_t len);

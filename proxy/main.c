@@ -16,6 +16,12 @@ static const struct {
     {"config", CLI_CONF | CLI_JSON | CLI_ORIGINS | CLI_EXAMPLE, cli_config},
     {"wait", CLI_CONF | CLI_WAIT, cli_wait},
     {"health", CLI_CONF | CLI_LIVE, cli_health},
+    {"stats", CLI_CONF | CLI_JSON | CLI_PROMETHEUS, cli_stats},
+    {"top", CLI_CONF | CLI_ONCE, cli_top},
+    {"reload", CLI_CONF, cli_reload},
+    {"drain", CLI_CONF, cli_drain},
+    {"pin", CLI_CONF | CLI_ARGUMENT, cli_pin},
+    {"unpin", CLI_CONF, cli_unpin},
     {"replay", CLI_ARGUMENT, cli_replay},
     {"version", 0, cli_version},
 };

@@ -5,6 +5,7 @@
 --   errors      -WRONGTYPE
 
 -- part: sem_entry
+-- part: sem_remove
 
 local key, meta, released = KEYS[1], KEYS[2], 0
 for i = 2, #ARGV do
@@ -14,12 +15,7 @@ for i = 2, #ARGV do
         return end_us
     end
     if end_us then
-        local _, _, weight = sem_entry(call('HGET', meta, token))
-        call('ZREM', key, token)
-        for part = 2, weight do
-            call('ZREM', key, sem_part(part, token))
-        end
-        call('HDEL', meta, token)
+        sem_remove(key, meta, token)
         if end_us + 0 > now_us then
             released = released + 1
         end

@@ -13,8 +13,7 @@ static struct timeval to_timeval(unsigned ms)
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
 }
 
-/* A wildcard address is listened on, but cannot be asked. */
-static const char *askable(const char *host)
+const char *ask_host(const char *host)
 {
     if (!host[0] || !strcmp(host, "0.0.0.0") || !strcmp(host, "*"))
         return "127.0.0.1";
@@ -53,7 +52,7 @@ bool ask_target_of(struct ask_target *target, const struct conf *conf, char *err
         snprintf(error, error_len, "listen.address: has no port to ask");
         return false;
     }
-    snprintf(target->host, sizeof(target->host), "%s", askable(address.host));
+    snprintf(target->host, sizeof(target->host), "%s", ask_host(address.host));
     target->port = address.port;
     return true;
 }

@@ -25,4 +25,7 @@ struct ask_answer {
 /* False with a message when the configuration has no listener that can be asked. */
 bool ask_target_of(struct ask_target *target, const struct conf *conf, char *error, unsigned error_len);
 
+/* `host`, or loopback for a wildcard, which is listened on but cannot be asked. */
+const char *ask_host(const char *host);
+
 void ask(const struct ask_target *target, unsigned timeout_ms, struct ask_answer *answer);

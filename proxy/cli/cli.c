@@ -24,6 +24,10 @@ void cli_usage(bool to_stdout)
         "       respgate wait    [--for ready|live|backend=NAME] [--max 30s]\n"
         "                                                                 until a running respgate is that far\n"
         "       respgate health  [--live]                                 one look at a running respgate\n"
+        "       respgate stats   [--json|--prometheus]                    what a running respgate counts, once\n"
+        "       respgate top     [--once]                                 the same on a terminal, again each second\n"
+        "       respgate reload | drain | pin NAME | unpin                orders to a running respgate, over its stats "
+        "port\n"
         "       respgate replay  FILE                                     repeat the decisions in a log; - is stdin\n"
         "       respgate version\n"
         "\n"
@@ -94,6 +98,8 @@ static bool take_word(struct cli_options *options, int allowed, const char *flag
         bool *set;
     } words[] = {
         {"--json", CLI_JSON, &options->json},
+        {"--prometheus", CLI_PROMETHEUS, &options->prometheus},
+        {"--once", CLI_ONCE, &options->once},
         {"--origins", CLI_ORIGINS, &options->origins},
         {"--example", CLI_EXAMPLE, &options->example},
         {"--live", CLI_LIVE, &options->live},
@@ -129,7 +135,7 @@ bool cli_parse(struct cli_options *options, int argc, char **argv, int allowed)
         i++;
     }
     if ((allowed & CLI_ARGUMENT) && !options->argument && !options->help)
-        return complain("missing argument", "FILE");
+        return complain("missing argument", "");
     return true;
 }
 

@@ -28,7 +28,7 @@ struct cli_options {
     const char *goal;      /* --for GOAL; NULL when not given */
     uint64_t max_ms;       /* --max */
     const char *argument;  /* the one that is no flag */
-    bool json, origins, example, live, connect, help;
+    bool json, prometheus, origins, example, live, connect, once, help;
 };
 
 /* Which options a subcommand takes. */
@@ -42,6 +42,8 @@ enum {
     CLI_LIVE = 1 << 6,
     CLI_CONNECT = 1 << 7,
     CLI_ARGUMENT = 1 << 8, /* one, and it is required */
+    CLI_PROMETHEUS = 1 << 9,
+    CLI_ONCE = 1 << 10,
 };
 
 /* Reads argv behind the subcommand's name; false after complaining on stderr. Free options->sets afterwards. */
@@ -60,6 +62,12 @@ int cli_config(const struct cli_options *options);
 int cli_replay(const struct cli_options *options);
 int cli_wait(const struct cli_options *options);
 int cli_health(const struct cli_options *options);
+int cli_stats(const struct cli_options *options);
+int cli_top(const struct cli_options *options);
+int cli_reload(const struct cli_options *options);
+int cli_drain(const struct cli_options *options);
+int cli_pin(const struct cli_options *options);
+int cli_unpin(const struct cli_options *options);
 int cli_version(const struct cli_options *options);
 
 /* "libevent 2.1.12-stable hiredis 0.14.1 OpenSSL 3.0.19 ..." */

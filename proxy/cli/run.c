@@ -12,23 +12,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "conf/conf.h"
 #include "proxy/cli/cli.h"
+#include "proxy/cli/tell.h"
 #include "proxy/flow/settings.h"
 #include "proxy/flow/worker.h"
 #include "proxy/health/backend.h"
+#include "proxy/health/journal.h"
 #include "proxy/health/monitor.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
-#include "proxy/net/tls.h"
+#include "proxy/watch/history.h"
+#include "proxy/watch/http.h"
+#include "proxy/watch/orders.h"
+#include "proxy/watch/scene.h"
 
 enum { N_EVENTS = 5 };
-
-enum { SPARE_FDS = 32 }; /* listeners, event loops, standard streams */
 
 struct process {
     const struct cli_options *options;
@@ -36,77 +38,11 @@ struct process {
     struct event *events[N_EVENTS];
     struct crew crew;
     struct monitor *monitor;
-    struct settings *settings; /* the latest */
-    struct settings *fresh;    /* to be handed to the workers with the next route; NULL: they have the latest */
-    bool draining;
+    struct settings *fresh; /* to be handed to the workers with the next route; NULL: they have the latest */
+    struct scene scene;
+    struct orders orders;
+    struct http *http; /* NULL: no stats port */
 };
-
-/* What the first line says of the backends: "docker=redis://127.0.0.1:6379/0 upstash=rediss://..." in their order. */
-static char *list_backends(const struct settings *settings)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-
-    for (unsigned i = 0; out && i < settings->n_backends; i++)
-        fprintf(out, "%s%s=%s", i ? " " : "", settings->backends[i]->name, settings->backends[i]->redacted);
-    if (out)
-        fclose(out);
-    return text;
-}
-
-static void log_start(const struct settings *settings)
-{
-    const struct conf *conf = settings->conf;
-    char *backends = list_backends(settings);
-    char libraries[160];
-
-    log_write(LOG_INFO, "starting", LOG_TEXT("version", RESPGATE_VERSION),
-              LOG_TEXT("libraries", cli_libraries(libraries, sizeof(libraries))), LOG_NUM("pid", getpid()),
-              LOG_TEXT("config", conf_file(conf)), LOG_TEXT("digest", conf_digest(conf)),
-              LOG_NUM("overrides", conf_overrides(conf)), LOG_TEXT("overridden", conf_overridden(conf)),
-              LOG_TEXT("ignored_env", conf_ignored_env(conf)), LOG_TEXT("backends", backends ? backends : ""),
-              LOG_TEXT("expect", conf_expect(conf)));
-    free(backends);
-}
-
-/* Whoever turned verification off shall not forget it. */
-static void warn_of_trust(const struct settings *settings)
-{
-    for (unsigned i = 0; i < settings->n_backends; i++)
-        if (settings->backends[i]->trust_level != TLS_VERIFY_FULL)
-            log_write(LOG_WARN, "backend not verified", LOG_TEXT("backend", settings->backends[i]->name),
-                      LOG_TEXT("reason", settings->backends[i]->trust_level == TLS_VERIFY_NONE
-                                             ? "verify is none: whoever answers gets the password"
-                                             : "verify is chain: any name in the certificate will do"));
-}
-
-/* A CI job that may end up on somebody's hosted Redis should at least know. */
-static void warn_of_ci(const struct settings *settings)
-{
-    const char *ci = getenv("CI");
-
-    if (!ci || strcmp(ci, "true") != 0)
-        return;
-    for (unsigned i = 0; i < settings->n_backends; i++)
-        if (!redis_url_is_local(&settings->backends[i]->url))
-            log_write(LOG_WARN, "not a local backend", LOG_TEXT("backend", settings->backends[i]->name),
-                      LOG_TEXT("url", settings->backends[i]->redacted),
-                      LOG_TEXT("reason", "CI=true, and it is neither on this machine nor in a private network; "
-                                         "--expect NAME keeps to the one you mean"));
-}
-
-static void log_lines(const char *event, const char *text)
-{
-    while (*text) {
-        size_t len = strcspn(text, "\n");
-        char line[512];
-
-        snprintf(line, sizeof(line), "%.*s", (int)(len < sizeof(line) ? len : sizeof(line) - 1), text);
-        log_write(LOG_WARN, event, LOG_TEXT("reason", line));
-        text += len + (text[len] == '\n');
-    }
-}
 
 /* --- routes --- */
 
@@ -116,96 +52,117 @@ static void on_route(void *arg, struct snapshot *snapshot)
 
     crew_route(&process->crew, snapshot, process->fresh);
     process->fresh = NULL;
+    scene_note_route(&process->scene, snapshot);
 }
 
 /* --- reload --- */
 
-/* Settings that only a restart changes, as "listen.address listen.workers"; "" when none differ. */
-static void list_frozen(const struct conf *before, const struct conf *now, char *text, size_t len)
-{
-    static const struct {
-        const char *key;
-        bool is_number;
-    } frozen[] = {{"address", false}, {"unix_socket", false}, {"unix_socket_mode", false},
-                  {"auth", false},    {"script_cache", true}, {"workers", true}};
-    size_t used = 0;
-
-    text[0] = 0;
-    for (size_t i = 0; i < sizeof(frozen) / sizeof(frozen[0]); i++) {
-        const char *key = frozen[i].key;
-        bool same = frozen[i].is_number
-                        ? conf_number(before, "listen", NULL, key) == conf_number(now, "listen", NULL, key)
-                        : !strcmp(conf_string(before, "listen", NULL, key), conf_string(now, "listen", NULL, key));
-        if (!same)
-            used += (size_t)snprintf(text + used, len - used, "%slisten.%s", used ? " " : "", key);
-    }
-}
-
 static void take_settings(struct process *process, struct settings *fresh)
 {
-    struct settings *before = process->settings;
+    struct settings *before = process->scene.settings;
     struct monitor_rules rules;
 
     log_setup((enum log_level)conf_number(fresh->conf, "log", NULL, "level"),
               conf_number(fresh->conf, "log", NULL, "format"));
     monitor_rules_read(&rules, fresh->conf);
-    process->settings = process->fresh = fresh;
+    process->scene.settings = process->fresh = fresh;
     monitor_configure(process->monitor, &rules, fresh->backends, fresh->n_backends);
     settings_unref(before);
 }
 
-static void refuse_reload(const char *reasons)
+static void refuse_reload(struct process *process, const char *reasons)
 {
-    log_lines("configuration not reloaded", reasons);
+    tell_lines("configuration not reloaded", reasons);
+    journal_write(process->scene.journal, LOG_WARN, "reload refused", LOG_TEXT("reason", reasons));
+    process->scene.failed_reloads++;
 }
 
-static void reload(struct process *process)
+/* `reason` says why it was refused; "" when it was taken up. */
+static void reload(struct process *process, char reason[ORDER_REASON_LEN])
 {
-    char *errors = NULL, error[512], frozen[128];
+    char *errors = NULL, frozen[192];
     struct conf *conf = cli_load_conf(process->options, &errors);
     struct settings *fresh;
 
+    reason[0] = 0;
     if (!conf) {
-        refuse_reload(errors ? errors : "out of memory");
+        snprintf(reason, ORDER_REASON_LEN, "%s", errors ? errors : "out of memory");
+        refuse_reload(process, errors ? errors : "out of memory");
         free(errors);
         return;
     }
-    list_frozen(process->settings->conf, conf, frozen, sizeof(frozen));
-    fresh = frozen[0] ? NULL : settings_new(conf, process->settings, error, sizeof(error));
+    frozen_list(process->scene.settings->conf, conf, frozen, sizeof(frozen));
+    fresh = frozen[0] ? NULL : settings_new(conf, process->scene.settings, reason, ORDER_REASON_LEN);
     if (!fresh) {
         if (frozen[0])
-            snprintf(error, sizeof(error), "%s: only a restart changes that, so nothing was changed", frozen);
-        refuse_reload(error);
+            snprintf(reason, ORDER_REASON_LEN, "%s: only a restart changes that, so nothing was changed", frozen);
+        refuse_reload(process, reason);
         conf_free(conf);
         return;
     }
-    log_lines("configuration", conf_warnings(conf));
-    warn_of_trust(fresh);
+    reason[0] = 0;
+    tell_lines("configuration", conf_warnings(conf));
+    tell_trust(fresh);
     take_settings(process, fresh);
-    log_write(LOG_INFO, "configuration reloaded", LOG_TEXT("digest", conf_digest(fresh->conf)),
-              LOG_NUM("overrides", conf_overrides(fresh->conf)));
+    process->scene.reloads++;
+    process->scene.reloaded_ms = scene_wall_ms();
+    journal_write(process->scene.journal, LOG_INFO, "configuration reloaded",
+                  LOG_TEXT("digest", conf_digest(fresh->conf)), LOG_NUM("overrides", conf_overrides(fresh->conf)));
+}
+
+/* A second drain ends at once. */
+static void drain(struct process *process, bool at_once, const char *who)
+{
+    bool now = at_once || process->scene.draining;
+
+    process->scene.draining = true; /* /readyz says so before any listener closes */
+    journal_write(process->scene.journal, LOG_INFO, now ? "ending at once" : "draining", LOG_TEXT("signal", who));
+    crew_drain(&process->crew, now);
+}
+
+/* --- orders over the stats port --- */
+
+static void order_reload(void *arg, char reason[ORDER_REASON_LEN])
+{
+    reload(arg, reason);
+}
+
+static void order_drain(void *arg, char reason[ORDER_REASON_LEN])
+{
+    struct process *process = arg;
+
+    if (process->scene.draining)
+        snprintf(reason, ORDER_REASON_LEN, "it is draining already");
+    else
+        drain(process, false, "stats port");
+}
+
+static void order_pin(void *arg, const char *backend, char reason[ORDER_REASON_LEN])
+{
+    struct process *process = arg;
+
+    if (!monitor_pin(process->monitor, backend))
+        snprintf(reason, ORDER_REASON_LEN,
+                 "there is no backend of that name, or --expect names the only one that may be used");
 }
 
 /* --- signals --- */
 
 static void on_stop(evutil_socket_t signal_number, short what, void *arg)
 {
-    struct process *process = arg;
-    bool now = process->draining || signal_number == SIGQUIT;
-
     (void)what;
-    log_write(LOG_INFO, now ? "ending at once" : "draining",
-              LOG_TEXT("signal", signal_number == SIGTERM  ? "SIGTERM"
-                                 : signal_number == SIGINT ? "SIGINT"
-                                                           : "SIGQUIT"));
-    process->draining = true;
-    crew_drain(&process->crew, now);
+    drain(arg, signal_number == SIGQUIT,
+          signal_number == SIGTERM  ? "SIGTERM"
+          : signal_number == SIGINT ? "SIGINT"
+                                    : "SIGQUIT");
 }
 
 static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 {
+    char reason[ORDER_REASON_LEN];
+
     (void)signal_number, (void)what;
-    reload(arg);
+    reload(arg, reason);
 }
 
 static void on_done(evutil_socket_t fd, short what, void *arg)
@@ -251,7 +208,7 @@ static int run_crew(struct process *process)
     watch(process);
     started = start_workers(process);
     if (started) {
-        take_settings(process, settings_ref(process->settings));
+        take_settings(process, settings_ref(process->scene.settings));
         loop_run(&process->loop);
     } else {
         crew_drain(&process->crew, true);
@@ -264,40 +221,70 @@ static int run_crew(struct process *process)
     return started ? EXIT_FINE : EXIT_FAILED;
 }
 
-/* Each client and each backend connection takes a descriptor; that there are too few is said now, not under load. */
-static void allow_descriptors(const struct settings *settings)
-{
-    rlim_t needed = (rlim_t)settings->max_clients + SPARE_FDS;
-    struct rlimit limit;
+/* --- life --- */
 
-    for (unsigned i = 0; i < settings->n_backends; i++)
-        needed += (rlim_t)settings->backends[i]->max_connections * settings->workers;
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < needed)
-        log_write(LOG_WARN, "few descriptors", LOG_NUM("limit", limit.rlim_cur), LOG_NUM("needed", needed),
-                  LOG_TEXT("reason", "max_clients and max_connections could not all be served; raise LimitNOFILE"));
+static bool open_stats(struct process *process)
+{
+    const struct conf *conf = process->scene.settings->conf;
+    struct http_places places = {
+        .address = conf_string(conf, "stats", NULL, "address"),
+        .unix_socket = conf_string(conf, "stats", NULL, "unix_socket"),
+        .may_fail = !conf_is_set(conf, "stats", NULL, "address"),
+    };
+
+    process->http = http_new(&process->scene, &places);
+    return process->http;
+}
+
+static bool init_process(struct process *process)
+{
+    struct scene *scene = &process->scene;
+
+    if (!loop_init(&process->loop))
+        return false;
+    scene->loop = &process->loop;
+    scene->crew = &process->crew;
+    scene->version = RESPGATE_VERSION;
+    scene_start(scene);
+    scene->journal = journal_new();
+    scene->history = history_new(&process->loop, &process->crew);
+    process->monitor = monitor_new(&process->loop, on_route, process);
+    if (!scene->journal || !scene->history || !process->monitor)
+        return false;
+    scene->monitor = process->monitor;
+    scene->orders = &process->orders;
+    process->orders = (struct orders){.arg = process, .reload = order_reload, .drain = order_drain, .pin = order_pin};
+    monitor_keep_journal(process->monitor, scene->journal);
+    return true;
+}
+
+static void finish_process(struct process *process)
+{
+    monitor_free(process->monitor);                       /* after the workers, which give it hints */
+    event_base_loop(process->loop.base, EVLOOP_NONBLOCK); /* who ordered the end is still answered */
+    http_free(process->http);
+    event_base_loop(process->loop.base, EVLOOP_NONBLOCK); /* what is cancelled is still told */
+    history_free(process->scene.history);
+    journal_free(process->scene.journal);
+    scene_finish(&process->scene);
+    settings_unref(process->scene.settings);
+    loop_finish(&process->loop);
 }
 
 /* Takes over the reference to `settings`. */
 static int serve(const struct cli_options *options, struct settings *settings)
 {
-    struct process process = {.options = options, .settings = settings};
+    struct process process = {.options = options, .scene.settings = settings};
     int code = EXIT_FAILED;
 
-    if (!loop_init(&process.loop))
+    if (!init_process(&process))
         return code;
-    process.monitor = monitor_new(&process.loop, on_route, &process);
-    if (process.monitor) {
-        if (crew_init(&process.crew, settings))
-            code = run_crew(&process);
-        crew_finish(&process.crew);
+    if (crew_init(&process.crew, settings) && open_stats(&process)) {
+        process.crew.journal = process.scene.journal;
+        code = run_crew(&process);
     }
-    monitor_free(process.monitor);                       /* after the workers, which give it hints */
-    event_base_loop(process.loop.base, EVLOOP_NONBLOCK); /* what is cancelled is still told */
-    settings_unref(process.settings);
-    loop_finish(&process.loop);
+    crew_finish(&process.crew);
+    finish_process(&process);
     return code == EXIT_FINE && atomic_load(&process.crew.drain_forced) ? EXIT_TIMED_OUT : code;
 }
 
@@ -316,10 +303,10 @@ int cli_run(const struct cli_options *options)
         conf_free(conf);
         return EXIT_BAD_CONFIG;
     }
-    log_start(settings);
-    log_lines("configuration", conf_warnings(conf));
-    warn_of_trust(settings);
-    warn_of_ci(settings);
+    tell_start(settings);
+    tell_lines("configuration", conf_warnings(conf));
+    tell_trust(settings);
+    tell_ci(settings);
     allow_descriptors(settings);
     return serve(options, settings);
 }

@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "proxy/flow/client.h"
+#include "proxy/flow/limit.h"
 #include "proxy/flow/script_cache.h"
 
 struct member {
     const uint8_t *bytes;
     size_t len;
+    uint32_t argc;
     const struct command *row;
 };
 
@@ -26,13 +28,17 @@ static bool next_member(const struct client *client, const uint8_t *bytes, size_
     sub = scan.argc > 1 ? bytes + scan.arg[1].off : NULL;
     member->bytes = bytes;
     member->len = (size_t)scan.pos;
+    member->argc = scan.argc;
     member->row = command_find(bytes + scan.arg[0].off, scan.arg[0].len, sub, sub ? scan.arg[1].len : 0);
     return member->row->id != CMD_EXEC || scan.argc == 1;
 }
 
-static bool may_travel(const struct client *client, const struct command *row)
+static bool may_travel(const struct client *client, const struct member *member)
 {
-    return row->cls == COMMAND_SHARED && row->lane == COMMAND_ON_SHARED &&
+    struct call call = {.bytes = member->bytes, .len = member->len, .argc = member->argc, .row = member->row};
+    const struct command *row = member->row;
+
+    return !limit_is_lowered_by(client, &call) && row->cls == COMMAND_SHARED && row->lane == COMMAND_ON_SHARED &&
            !client->worker->settings->refused[row->index];
 }
 
@@ -46,7 +52,7 @@ static size_t measure(const struct client *client, const struct call *call)
         at += member.len;
         if (member.row->id == CMD_EXEC)
             return at;
-        if (!may_travel(client, member.row))
+        if (!may_travel(client, &member))
             return 0;
     }
     return 0;
@@ -64,6 +70,7 @@ size_t burst_try(struct client *client, const struct call *call, struct lane *la
         auth_note(client->worker, member.row);
         if (member.row->id == CMD_SCRIPT_FLUSH)
             script_note_flush(client->worker);
+        client->last_command = member.row;
         client_send(client, lane, kind, member.bytes, member.len)->joined = at > 0;
         at += member.len;
     }

@@ -3,7 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/flow/command_info.h"
+#include "proxy/flow/limit.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/flow/script_cache.h"
+#include "proxy/flow/slowlog.h"
 #include "proxy/flow/switch.h"
 #include "proxy/flow/tour.h"
 #include "proxy/net/log.h"
@@ -70,6 +74,7 @@ void client_accept(struct worker *worker, int fd, bool is_unix)
     conn_init(&client->conn, &worker->loop, &client_conn_ops, LOOP_FLUSH_LAST);
     client->requester.ops = &client_requester_ops;
     client->holder.ops = &client_holder_ops;
+    STAILQ_INIT(&client->limit_calls);
     client->pool_waiter.done = on_pool;
     client->lane_waiter.wake = on_lane_room;
     client->worker = worker;
@@ -119,11 +124,15 @@ void client_close(struct client *client, const char *reason)
     client->state = CLIENT_GONE;
     stop_waiting(client);
     throttle_end(client);
+    limit_wait_end(client);
+    client->lowers |= client->session.tx_lowers;
+    limit_forget(client);
     client_leave_lane(client);
     pin_drop(client);
     client->pool->n_clients--;
     client_names_free(client);
     script_forget(client);
+    command_info_forget(client);
     tour_forget(client);
     conn_close(&client->conn);
     TAILQ_REMOVE(&worker->clients, client, link);
@@ -192,14 +201,19 @@ bool client_drained(struct client *client)
     return false;
 }
 
-bool client_waits_for_lane(struct client *client, struct lane *lane)
+void client_wait_for_lane(struct client *client, struct lane *lane)
 {
-    if (!lane_is_congested(lane))
-        return false;
     client->waits_for = lane;
     lane_ref(lane);
     lane_wait(lane, &client->lane_waiter);
     client_shut(client, GATE_LANE);
+}
+
+bool client_waits_for_lane(struct client *client, struct lane *lane)
+{
+    if (!lane_is_congested(lane))
+        return false;
+    client_wait_for_lane(client, lane);
     return true;
 }
 
@@ -241,6 +255,9 @@ static bool scan_command(struct client *client, const uint8_t *bytes, size_t len
 static void command_taken(struct client *client)
 {
     client->scanned = client->has_outcome = false;
+    client->waits_since_ms = 0;
+    if (client->wait)
+        limit_wait_end(client);
     request_scan_reset(&client->scan);
     if (client->reply_mode == REPLY_SKIP_THIS)
         client->reply_mode = REPLY_ON;
@@ -329,63 +346,26 @@ static void on_drained(struct conn *conn)
     pin_release_if_free(client);
 }
 
-/* --- answers from here --- */
-
-bool client_is_muted(const struct client *client)
-{
-    return client->reply_mode == REPLY_OFF || client->reply_mode == REPLY_SKIP_THIS;
-}
-
-void client_answer(struct client *client, const struct reply_writer *reply, _Atomic uint64_t *outcome)
-{
-    count(client->worker, accepted);
-    counter_add(outcome, 1);
-    if (client_is_muted(client))
-        return;
-    conn_write(&client->conn, reply->bytes, reply->len);
-    throttle_answers(client);
-}
-
-void client_answer_error(struct client *client, const char *text, _Atomic uint64_t *outcome)
-{
-    uint8_t bytes[512];
-    struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
-
-    reply_error(&w, text);
-    client_answer(client, &w, outcome);
-}
-
-void client_answer_ok(struct client *client)
-{
-    static uint8_t ok[] = "+OK\r\n";
-    client_answer(client, &(struct reply_writer){.bytes = ok, .len = 5}, &client->worker->counters.replied);
-}
-
-void client_answer_text(struct client *client, const char *text, size_t len)
-{
-    uint8_t *bytes = malloc(len + 48);
-    struct reply_writer w = {.bytes = bytes, .cap = bytes ? len + 48 : 0};
-
-    reply_verbatim(&w, client->pool->key.resp, text, len);
-    client_answer(client, &w, &client->worker->counters.replied);
-    free(bytes);
-}
-
 /* --- requests --- */
 
 struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
                             size_t len)
 {
     bool muted = client_is_muted(client), run = kind == REQUEST_PLAIN && client->session.overflow;
+    enum request_class class = client->worker->settings->classes[client->last_command->index];
     struct request *request = run ? lane_send_in_run(lane, &client->requester, muted, bytes, len) : NULL;
 
     if (!request) {
         request = lane_send(lane, &client->requester, (uint8_t)kind, bytes, len);
         request->muted = muted;
         request->run = run;
+        request->class = (uint8_t) class;
+        request->keyed = !client->inflight;
     }
+    if (class != REQUEST_CLASS_connection)
+        client->has_worked = true;
     client->inflight++;
-    count(client->worker, accepted);
+    client_count_request(client);
     if (lane->pool->key.backend->metered && !client->worker->settings->unbilled[client->last_command->index])
         count(client->worker, billed);
     return request;
@@ -403,7 +383,7 @@ static void requests_ended(struct client *client, uint32_t n)
         client_open_gate(client);
     if (client->inflight)
         return;
-    client->blocked = false;
+    client->blocked = client->lowers = false;
     if (client->pin)
         pin_release_if_free(client);
     if (client->leaving && !switch_client(client))
@@ -416,6 +396,12 @@ static void requests_ended(struct client *client, uint32_t n)
         client_finish(client, "draining");
 }
 
+/* Hardly ever, so that it costs others one look. */
+static bool is_held_back(struct client *client, const uint8_t *bytes, size_t len)
+{
+    return client->limit_resent && limit_holds_back(client, bytes, len);
+}
+
 static void on_reply(struct requester *owner, struct lane *lane, struct request *request, const uint8_t *bytes,
                      size_t len, bool last)
 {
@@ -426,24 +412,29 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
     if (client->state == CLIENT_GONE) {
         if (!ended)
             return;
+        if (request->kind == REQUEST_LOWERS || client->lowers)
+            limiter_note_lowered(worker->limiter);
         count(worker, client_gone);
         count(worker, tombstones);
         requests_ended(client, 1);
         return;
     }
+    if (client->lowers)
+        limiter_note_lowered(worker->limiter);
     bool handled = request->kind != REQUEST_PLAIN && session_on_reply(client, lane, request, bytes, len, last);
-    if (!handled && !request->muted) {
+    if (!handled && !request->muted && !is_held_back(client, bytes, len))
         conn_write(&client->conn, bytes, len);
-        if (client->conn.out.len > worker->settings->reply_buffer)
-            throttle_lane(client, lane);
-    }
+    if (client->conn.out.len > worker->settings->reply_buffer)
+        throttle_lane(client, lane);
     if (!ended)
         return;
+    if (request->slow)
+        slowlog_note(client, lane, request, "replied");
     if (client->state == CLIENT_GONE)
         count(worker, client_gone);
-    else if (!client->resent)
+    else if (!client->not_replied)
         count(worker, replied);
-    client->resent = false;
+    client->not_replied = false;
     requests_ended(client, 1);
 }
 
@@ -453,7 +444,7 @@ static void answer_loss(struct client *client, const struct request *request, co
     struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
 
     reply_error(&w, text);
-    if (!request->muted)
+    if (!request->muted && !is_held_back(client, bytes, w.len))
         conn_write(&client->conn, bytes, w.len);
 }
 
@@ -465,8 +456,17 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
     bool in_session = pinned && (client->blocked || pin_has_state(client)) && request->kind != REQUEST_EXEC;
     uint32_t n = request->run ? request->replies : 1;
 
+    if (loss == REQUEST_TIMEOUT && client->state != CLIENT_GONE && worker->settings->slow_us != UINT32_MAX)
+        slowlog_note(client, lane, request, "timeout");
+
     if (request->kind == REQUEST_SCRIPT)
         script_on_lost(client);
+    else if (request->kind == REQUEST_LIMIT)
+        limit_on_lost(client);
+    else if (request->kind == REQUEST_LOWERS || client->session.tx_lowers || client->lowers)
+        limiter_note_lowered(worker->limiter);
+    else if (request->kind == REQUEST_COMMAND)
+        command_info_forget(client);
     if (client->state == CLIENT_GONE) {
         counter_add(&worker->counters.client_gone, n);
     } else if (loss == REQUEST_UNSENT) {
@@ -488,5 +488,10 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
         if (client->streaming || request->run || (pinned && pin_has_state(client)))
             client_finish(client, "backend lost");
     }
+    if (request->kind == REQUEST_LIMIT)
+        limit_told_lost(client);
+    /* What it was to guard may be on its way already, and must not run without. */
+    if (client->state != CLIENT_GONE && (request->kind == REQUEST_MULTI || request->kind == REQUEST_WATCH))
+        client_finish(client, "backend lost when a transaction began");
     requests_ended(client, n);
 }

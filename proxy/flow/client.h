@@ -23,6 +23,7 @@
 #include "protocol/reply.h"
 #include "protocol/resp.h"
 #include "proxy/flow/lane.h"
+#include "proxy/flow/limit_kept.h"
 #include "proxy/flow/pool.h"
 #include "proxy/flow/request.h"
 #include "proxy/flow/worker.h"
@@ -39,8 +40,11 @@ enum gate {
     GATE_LANE,   /* the lane has too much to send */
     GATE_POOL,   /* for a pin, or the backend's word on a key */
     GATE_ERRAND, /* for an errand to come back from the other workers */
+    GATE_WAIT,   /* for a place of a semaphore */
     GATE_READ,   /* for the client to read what was answered here */
 };
+
+enum { CLIENT_KEY_LEN = 16 };
 
 enum reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP_THIS };
 
@@ -61,7 +65,10 @@ enum request_kind {
     REQUEST_TRACKING_ON,
     REQUEST_TRACKING_OFF,
     REQUEST_MONITOR,
-    REQUEST_SCRIPT, /* EVALSHA that can be healed */
+    REQUEST_SCRIPT,  /* EVALSHA that can be healed */
+    REQUEST_LIMIT,   /* a limiter call, sent as a script */
+    REQUEST_LOWERS,  /* it may lower what limits count */
+    REQUEST_COMMAND, /* COMMAND and its kin, whose answer is to name respgate's own commands as well */
 };
 
 /* Session state that needs the pin it has. */
@@ -69,6 +76,7 @@ struct session {
     bool tx_open : 1;     /* between MULTI and EXEC or DISCARD */
     bool tx_foreign : 1;  /* something was queued that changes the session or the framing of EXEC's reply */
     bool tx_adopts : 1;   /* something was queued that changes what the connection is */
+    bool tx_lowers : 1;   /* something was queued that may lower what limits count */
     bool tx_poisoned : 1; /* something was refused here: EXEC must fail */
     bool watching : 1;
     bool tracking : 1;
@@ -110,13 +118,21 @@ struct client {
     struct lane *waits_for; /* the lane it waits for (GATE_LANE) */
     struct client_names *names;
     struct block *kept_calls, *kept_calls_tail; /* EVALSHA calls in flight that may have to be sent again */
+    struct limit_kept_list limit_calls;         /* limiter calls in flight */
+    struct limit_wait *wait;           /* the limiter command at the front waits for a place; NULL: it does not */
+    uint64_t waits_since_ms;           /* that it waits for a lane to open; 0: it does not */
+    struct command_info *command_info; /* COMMAND in flight whose reply is changed on its way; NULL = none */
     struct tour *tour; /* what came back from the other workers for the command at the front; NULL = nothing */
     uint64_t id;
     uint64_t created_ms, active_ms, throttled_ms;
     const struct command *last_command;
+    const struct command *key_command; /* of the last request that was alone when it was taken */
+    char key[CLIENT_KEY_LEN];          /* how its first argument begins */
+    uint8_t key_len;
     struct request_scan scan;
     struct session session;
     uint32_t inflight;
+    uint32_t limit_resent; /* how many of limit_calls were sent again */
     enum client_state state : 8;
     enum gate gate : 8;
     enum reply_mode reply_mode : 8;
@@ -131,7 +147,10 @@ struct client {
     bool throttled : 1;    /* it must read: in the worker's list, since throttled_ms */
     bool leaving : 1;      /* goes over to another backend once nothing is in flight */
     bool must_be_told : 1; /* its next command is answered that the data set has changed */
-    bool resent : 1;       /* the reply being handled is not the last word: its call was sent again */
+    bool not_replied : 1;  /* the reply being handled is not the last word, or counted as something else */
+    bool lowers : 1;       /* something in flight may lower what limits count, and its reply is not told from others */
+    bool limit_direct : 1; /* what is being told is not held back */
+    bool has_worked : 1;   /* it sent a command that is more than to greet, to log in or to name itself */
 };
 
 /* How far call_arg() has walked, so that a loop over all arguments walks once. */
@@ -152,6 +171,14 @@ struct call {
     struct arg_cursor *cursor; /* NULL: each call_arg() walks from the start */
 };
 
+/* Its last command was accepted. */
+static inline void client_count_request(struct client *client)
+{
+    count(client->worker, accepted);
+    if (client->last_command) /* a line that is no command may be the first */
+        counter_add(&client->worker->commands[client->last_command->index], 1);
+}
+
 /* --- client.c --- */
 
 void client_accept(struct worker *worker, int fd, bool is_unix);
@@ -166,6 +193,17 @@ void client_open_gate(struct client *client);
 bool client_drained(struct client *client);
 /* True, and the gate is shut, when the lane has too much to send. */
 bool client_waits_for_lane(struct client *client, struct lane *lane);
+/* The same for a lane that is not open: until it is, or was lost, or a little time is over. */
+void client_wait_for_lane(struct client *client, struct lane *lane);
+
+/* Sends the command being taken on `lane`. */
+struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
+                            size_t len);
+
+void client_move_to_pool(struct client *client, struct pool *pool);
+void client_leave_lane(struct client *client);
+
+/* --- client_answer.c --- */
 
 /* Whether the reply of the command being taken is dropped (CLIENT REPLY). */
 bool client_is_muted(const struct client *client);
@@ -177,13 +215,6 @@ void client_answer_error(struct client *client, const char *text, _Atomic uint64
 void client_answer_ok(struct client *client);
 /* Lines for people: a bulk string, in RESP3 a verbatim one. */
 void client_answer_text(struct client *client, const char *text, size_t len);
-
-/* Sends the command being taken on `lane`. */
-struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
-                            size_t len);
-
-void client_move_to_pool(struct client *client, struct pool *pool);
-void client_leave_lane(struct client *client);
 
 /* --- clients.c --- */
 

@@ -2,10 +2,14 @@
  * Where a command goes: by its class (commands.tsv), by what the client is doing, by what is configured.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "protocol/inline.h"
 #include "proxy/flow/client.h"
+#include "proxy/flow/command_info.h"
 #include "proxy/flow/foreign.h"
+#include "proxy/flow/limit.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/flow/script_cache.h"
 
 size_t dispatch_refused(struct client *client, const struct call *call)
@@ -77,6 +81,17 @@ static bool go_aside(struct client *client, const struct call *call, size_t *use
     return true;
 }
 
+/* What a plain command's reply means; one that may make kept denials wrong makes them forgotten now and then. */
+static enum request_kind plain_kind(struct client *client, const struct call *call)
+{
+    if (!client->worker->limiter->denials || !limit_is_lowered_by(client, call))
+        return REQUEST_PLAIN;
+    client->session.tx_lowers |= client->session.tx_open;
+    limiter_note_lowered(client->worker->limiter);
+    client->lowers |= client->session.overflow;
+    return client->session.overflow ? REQUEST_PLAIN : REQUEST_LOWERS;
+}
+
 size_t dispatch_plain(struct client *client, const struct call *call)
 {
     bool unread = client->conn.armed_write || client->conn.out.len > client->worker->settings->reply_buffer;
@@ -88,9 +103,13 @@ size_t dispatch_plain(struct client *client, const struct call *call)
     lane = choose_lane(client);
     if (!lane || must_wait(client, lane))
         return 0;
+    if (call->row->cls == COMMAND_LIMIT)
+        return limit_dispatch(client, lane, call);
     if (script_cache_wants(client->worker->scripts, call->row) && script_send(client, lane, call))
         return call->len;
-    client_send(client, lane, REQUEST_PLAIN, call->bytes, call->len);
+    if (command_info_wants(call->row) && command_info_take(client, lane, call, &used))
+        return used;
+    client_send(client, lane, plain_kind(client, call), call->bytes, call->len);
     return call->len;
 }
 
@@ -224,10 +243,36 @@ static bool answer_for_backend(struct client *client, const struct call *call, s
     if (client->must_be_told) {
         client->must_be_told = false;
         *used = dispatch_unserved(client, call, reply_text_rgstate_dataset, &client->worker->counters.state);
+    } else if (call->row->cls == COMMAND_LIMIT) {
+        *used = limit_dispatch_down(client, call);
     } else {
         *used = dispatch_unserved(client, call, reply_text_rgunavail, &client->worker->counters.unavailable);
     }
     return true;
+}
+
+/*
+ * For the slow log: how the key of a request begins that has no other one before it. As often as there are commands, so
+ * in two moves that may overlap, and without calling memcpy for it.
+ */
+static void note_key(struct client *client, const struct call *call)
+{
+    size_t len = call->sub_len < CLIENT_KEY_LEN ? call->sub_len : CLIENT_KEY_LEN;
+    const uint8_t *key = call->sub;
+
+    client->key_command = call->row;
+    client->key_len = (uint8_t)len;
+    if (len >= 8) {
+        memcpy(client->key, key, 8);
+        memcpy(client->key + len - 8, key + len - 8, 8);
+    } else if (len >= 4) {
+        memcpy(client->key, key, 4);
+        memcpy(client->key + len - 4, key + len - 4, 4);
+    } else if (len) {
+        client->key[0] = (char)key[0];
+        client->key[len / 2] = (char)key[len / 2];
+        client->key[len - 1] = (char)key[len - 1];
+    }
 }
 
 static size_t dispatch_call(struct client *client, const struct call *call)
@@ -237,6 +282,8 @@ static size_t dispatch_call(struct client *client, const struct call *call)
     size_t used = 0;
 
     client->last_command = row;
+    if (!client->inflight)
+        note_key(client, call);
     if (client->leaving && !client_drained(client))
         return 0; /* what it asks from now on is for the backend it goes to, also when it has a lane of its own */
     if (row->id == CMD_POST || row->id == CMD_HOST) {

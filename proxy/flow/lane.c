@@ -12,10 +12,12 @@
 #include "proxy/health/error_words.h"
 #include "proxy/net/log.h"
 #include "proxy/net/owner.h"
+#include "proxy/watch/meter.h"
 
 enum {
     CONGESTED = 1 << 20,
     CONGESTED_PIN = 1 << 18, /* there may be many, and nobody else's requests to fill them */
+    LONGEST_MS = 3600 * 1000,
 };
 
 /* To whom the reply under way goes; decided at its first bytes. */
@@ -148,12 +150,15 @@ void lane_login_done(struct lane *lane)
     lane->name[0] = 0;
     lane->base = lane->given - lane->pending.len - conn->written - conn->out.len;
     conn_write_buf(conn, &lane->pending);
-    if (!TAILQ_EMPTY(&lane->waiters)) /* connecting forgot about them */
+    if (!lane_is_congested(lane)) /* who waits for the connection may be all there is: no write would tell them */
+        lane_wake_waiters(lane);
+    else if (!TAILQ_EMPTY(&lane->waiters)) /* connecting forgot about them */
         conn_notify_drained(conn, congestion(lane) / 2);
     /* command_timeout is the backend's time, and starts now. */
     for (uint32_t i = 0; i < request_count(&lane->queue); i++)
         request_at(&lane->queue, i)->sent_ms = (uint32_t)loop_now_ms(&lane->pool->worker->loop);
     count(lane->pool->worker, lanes_opened);
+    counter_add(&lane->pool->meter->opened, 1);
     pool_lane_ready(lane->pool, lane);
 }
 
@@ -166,6 +171,7 @@ struct request *lane_send(struct lane *lane, struct requester *owner, uint8_t ki
     request->kind = kind;
     request->start = lane->given;
     request->sent_ms = (uint32_t)loop_now_ms(&worker->loop);
+    request->given_us = loop_now_us(&worker->loop);
     lane_send_more(lane, bytes, len);
     if (!worker->tick_armed)
         worker_want_tick(worker); /* requests in flight have deadlines */
@@ -253,13 +259,39 @@ static enum target choose_target(struct lane *lane, const uint8_t *bytes, size_t
     return lane->holder ? TO_HOLDER : TO_NOBODY;
 }
 
-/* What an error says of the backend rather than of the command is worth a check at once. */
+/* Counts it; what it says of the backend rather than of the command is worth a check at once. */
 static void note_error(struct lane *lane, const uint8_t *bytes, size_t len)
 {
     enum health_cause cause = error_words(bytes, len);
 
+    counter_add(&lane->pool->worker->errors[error_code_of(bytes, len)], 1);
     if (cause != CAUSE_NONE && cause != CAUSE_AUTH && cause != CAUSE_BUSY)
         backend_hint(lane->pool->key.backend, cause);
+}
+
+/* Microseconds are kept in 32 bits, which go round in an hour. */
+static void find_cell(struct worker *worker, const struct request *request, uint32_t us)
+{
+    worker->noted_us = us;
+    if ((uint32_t)worker->loop.now_ms - request->sent_ms > LONGEST_MS)
+        us = UINT32_MAX;
+    worker->noted_cell = histogram_cell(us);
+}
+
+/*
+ * What was given in one turn and answered in one turn took equally long, so the cell is looked up once for all of it.
+ * Runs do not count: they are of a client that does not read, and how long it takes says nothing of anybody else.
+ */
+static void note_latency(struct lane *lane, struct request *request)
+{
+    struct worker *worker = lane->pool->worker;
+    uint32_t us = loop_now_us(&worker->loop) - request->given_us;
+
+    request->slow = us >= worker->settings->slow_us && request->class != REQUEST_CLASS_blocking;
+    if (us != worker->noted_us)
+        find_cell(worker, request, us);
+    histogram_add(&worker->latency[request->class], worker->noted_cell, us);
+    histogram_add(&lane->pool->meter->latency, worker->noted_cell, us);
 }
 
 static void deliver_to_request(struct lane *lane, const uint8_t *bytes, size_t len, bool last)
@@ -284,6 +316,8 @@ static void deliver_to_request(struct lane *lane, const uint8_t *bytes, size_t l
     oldest->begun = false;
     if (!request.replies)
         request_pop(&lane->queue);
+    if (request.class && !request.replies && !request.run)
+        note_latency(lane, &request);
     if (!request.dropped)
         request.owner->ops->on_reply(request.owner, lane, &request, bytes, len, true);
     else
@@ -432,8 +466,10 @@ static void end(struct lane *lane, const char *reason, bool on_purpose)
     lane->subscriber = false;
     if (!on_purpose && was_ready)
         backend_hint(pool->key.backend, CAUSE_LOST);
-    if (!on_purpose)
+    if (!on_purpose) {
         counter_add(was_ready ? &pool->worker->counters.lanes_lost : &pool->worker->counters.lanes_failed, 1);
+        counter_add(was_ready ? &pool->meter->lost : &pool->meter->failed, 1);
+    }
     /* An idle connection that the backend closes is daily life; all else is worth a look. */
     bool daily = on_purpose || !was_ready || (!lost && at_eof);
     log_write(daily ? LOG_DEBUG : LOG_WARN, "lane lost", LOG_NUM("lane", lane->serial),

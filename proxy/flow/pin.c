@@ -8,6 +8,7 @@
 
 #include "proxy/flow/client.h"
 #include "proxy/flow/foreign.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/flow/script_cache.h"
 #include "proxy/net/log.h"
 #include "proxy/net/owner.h"
@@ -59,8 +60,10 @@ void pin_drop(struct client *client)
     if (pin_has_state(client) || client->streaming || awaits_change(client, pin))
         pin->clean = false;
     forget_session(client);
-    /* A blocked command must not pop an element for nobody; anything else in flight may end. */
-    if (client->inflight && !client->blocked && !client->streaming && pin->state == LANE_READY) {
+    /* A blocked command must not pop an element for nobody; anything else in flight may end, and what was sent to give
+     * back a semaphore's place must get there. */
+    bool in_flight = client->inflight || (request_count(&pin->queue) && !pin->tunnel);
+    if (in_flight && !client->blocked && !client->streaming && pin->state == LANE_READY) {
         pool_retire(pin->pool, pin);
         return;
     }
@@ -252,6 +255,8 @@ static void on_message(struct lane_holder *holder, struct lane *lane, const uint
     struct client *client = from_holder(holder);
 
     (void)last;
+    if (client->lowers)
+        limiter_note_lowered(client->worker->limiter);
     conn_write(&client->conn, bytes, len);
     if (client->conn.out.len > client->worker->settings->reply_buffer)
         throttle_lane(client, lane);

@@ -10,6 +10,7 @@
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
 #include "proxy/net/owner.h"
+#include "proxy/watch/meter.h"
 
 enum { BACKOFF_FIRST_MS = 10, BACKOFF_MAX_MS = 1000 };
 
@@ -48,12 +49,14 @@ struct pool *pool_get(struct worker *worker, const struct lane_key *key)
         abort();
     }
     pool->worker = worker;
+    pool->serial = ++worker->pool_serial;
     pool->key = (struct lane_key){.backend = backend_ref(key->backend),
                                   .user = copy_text(key->user),
                                   .password = copy_text(key->password),
                                   .db = key->db,
                                   .db_chosen = key->db_chosen,
                                   .resp = key->resp};
+    pool->meter = backend_meter(key->backend, worker->index);
     TAILQ_INIT(&pool->shared);
     TAILQ_INIT(&pool->idle);
     TAILQ_INIT(&pool->busy);
@@ -455,6 +458,8 @@ void pool_free(struct pool *pool)
     drop_all(pool, &pool->idle);
     drop_all(pool, &pool->busy);
     LIST_REMOVE(pool, link);
+    atomic_store(&pool->meter->lanes, 0); /* what other pools have of this backend is counted in a second */
+    atomic_store(&pool->meter->inflight, 0);
     hello_finish(&pool->hello);
     backend_unref(pool->key.backend);
     free(pool->key.user);

@@ -55,7 +55,9 @@ struct pool_waiter {
 struct pool {
     LIST_ENTRY(pool) link;
     struct worker *worker;
+    uint32_t serial; /* of its worker's */
     struct lane_key key;
+    struct backend_meter *meter; /* the worker's, of the key's backend */
     struct lane_list shared, idle, busy;
     unsigned n_shared, n_lanes;
     unsigned n_opening; /* lanes that open to become idle */

@@ -68,9 +68,11 @@ bool pool_tick(struct pool *pool, uint64_t now_ms)
         expire_requests(pool, lane, now_ms);
         if (lane_is_silent(lane, now_ms, pool->worker->settings->hang_threshold_ms))
             backend_hint(pool->key.backend, CAUSE_SLOW);
-        if (request_count(&lane->queue) && lane->state == LANE_CLOSED)
+        if ((request_count(&lane->queue) || !TAILQ_EMPTY(&lane->waiters)) && lane->state == LANE_CLOSED)
             pool_open_if_due(pool, lane);
-        again |= lane->state == LANE_OPENING || request_count(&lane->queue);
+        if (lane->state != LANE_READY) /* limiter commands do not queue there, but their time passes, too */
+            lane_wake_waiters(lane);
+        again |= lane->state == LANE_OPENING || request_count(&lane->queue) || !TAILQ_EMPTY(&lane->waiters);
     }
     expire_waiters(pool, now_ms);
     pool_serve(pool);

@@ -41,13 +41,17 @@ struct request {
     uint64_t start;    /* offset of its first byte in all the lane was given to send */
     uint32_t sent_ms;  /* low bits of the loop's clock when it was given */
     uint32_t replies;  /* replies still to come: SUBSCRIBE has one per channel, a run one per command, all else one */
+    uint32_t given_us; /* when it was given, finer; unlike sent_ms it stays when the lane takes long to connect */
     uint8_t kind;      /* the owner's business */
     uint8_t type;      /* first byte of the current reply */
+    uint8_t class;     /* enum request_class */
     bool begun : 1;    /* bytes of the current reply were delivered */
     bool dropped : 1;  /* the owner was told that it is lost: later bytes are nobody's */
     bool muted : 1;    /* CLIENT REPLY OFF or SKIP: the owner drops the reply */
     bool confirms : 1; /* (un)subscribing: its replies are confirmations */
     bool joined : 1;   /* goes with the one before it or not at all: the same transaction in one piece */
+    bool keyed : 1;    /* the client knows its key still */
+    bool slow : 1;     /* it took longer than stats.slowlog */
     bool run : 1;      /* stands for `replies` commands of one owner in a row, which all mean the same to it */
 };
 

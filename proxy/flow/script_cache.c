@@ -319,7 +319,7 @@ bool script_on_reply(struct client *client, struct lane *lane, const struct requ
             struct request *again = send_as_eval(lane, &client->requester, kept->data, kept->end, script);
             again->muted = request->muted;
             client->inflight++;
-            client->resent = true;
+            client->not_replied = true;
             healed = true;
         }
     }

@@ -9,6 +9,8 @@
  * while subscribed). Then the pin becomes a tunnel: replies are copied, not parsed, until either side closes.
  */
 #include "proxy/flow/client.h"
+#include "proxy/flow/limit.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/net/log.h"
 
 /* --- the tunnel --- */
@@ -40,9 +42,15 @@ static size_t tunnel_dispatch(struct client *client, const struct call *call)
         client_close(client, "command cannot be answered within a tunnel");
         return 0;
     }
+    bool lowers = client->session.tx_lowers || limit_is_lowered_by(client, call);
+    size_t len = limit_encode_in_tunnel(client, call, &lowers);
+    if (lowers) {
+        client->lowers = true;
+        limiter_note_lowered(client->worker->limiter);
+    }
     count(client->worker, accepted);
     count(client->worker, replied);
-    lane_send_more(client->pin, call->bytes, call->len);
+    lane_send_more(client->pin, len ? client->worker->limiter->out : call->bytes, len ? len : call->len);
     return call->len;
 }
 
@@ -210,7 +218,8 @@ size_t session_dispatch(struct client *client, const struct call *call)
         return tx_dispatch(client, call);
     if (session_subscriptions(&client->session) && client->pool->key.resp == 2 && row->id != CMD_PING &&
         !pin_is_subscribing(row) &&
-        (row->cls == COMMAND_LOCAL || row->cls == COMMAND_REWRITE || row->cls == COMMAND_REFUSE))
+        (row->cls == COMMAND_LOCAL || row->cls == COMMAND_REWRITE || row->cls == COMMAND_REFUSE ||
+         row->cls == COMMAND_LIMIT))
         return refuse_while_subscribed(client, call);
     if (client->worker->settings->refused[row->index])
         return dispatch_refused(client, call);

@@ -2,12 +2,15 @@
 #include <string.h>
 
 #include "proxy/flow/client.h"
+#include "proxy/flow/command_info.h"
+#include "proxy/flow/limit.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/flow/script_cache.h"
 
 static void end_tx(struct client *client)
 {
     client->session.tx_open = client->session.tx_foreign = client->session.tx_poisoned = false;
-    client->session.tx_adopts = false;
+    client->session.tx_adopts = client->session.tx_lowers = false;
     client->session.watching = false;
 }
 
@@ -91,6 +94,14 @@ bool session_on_reply(struct client *client, struct lane *lane, struct request *
         return false;
     case REQUEST_SCRIPT:
         return script_on_reply(client, lane, request, bytes, len, last);
+    case REQUEST_LIMIT:
+        return limit_on_reply(client, lane, request, bytes, len, last);
+    case REQUEST_LOWERS:
+        if (last)
+            limiter_note_lowered(client->worker->limiter);
+        return false;
+    case REQUEST_COMMAND:
+        return command_info_on_reply(client, lane, request, bytes, len, last);
     case REQUEST_BURST_EXEC:
         check_burst(client, lane, request, bytes, len);
         if (last && !failed && lane == client->pin)
@@ -118,6 +129,8 @@ bool session_on_reply(struct client *client, struct lane *lane, struct request *
         session->tx_open = !failed;
         break;
     case REQUEST_EXEC:
+        if (session->tx_lowers)
+            limiter_note_lowered(client->worker->limiter);
         session->adopted |= session->tx_adopts && !failed;
         lane->subscriber |= session->adopted && session_subscriptions(session); /* it may speak RESP2 now */
         end_tx(client);

@@ -8,6 +8,7 @@
 
 #include "conf/conf.h"
 #include "protocol/command.h"
+#include "proxy/flow/request_class.h"
 #include "proxy/health/backend.h"
 #include "proxy/health/configure.h"
 
@@ -46,6 +47,63 @@ static void read_fallback(struct settings *s, const struct conf *conf)
     s->on_dataset_change = (enum dataset_change)number(conf, "fallback", "on_dataset_change");
     s->wait_when_all_down = !strcmp(conf_string(conf, "fallback", NULL, "when_all_down"), "wait");
     s->hang_threshold_ms = number(conf, "health", "hang_threshold");
+    s->slow_us = number(conf, "stats", "slowlog") ? (uint32_t)number(conf, "stats", "slowlog") * 1000 : UINT32_MAX;
+}
+
+static struct rule_spec read_rule(const struct conf *conf, const char *name)
+{
+    struct conf_rate rate = conf_rate(conf, "limit", name, "rate");
+
+    return (struct rule_spec){
+        .name = name,
+        .prefix = conf_string(conf, "limit", name, "prefix"),
+        .kind = (enum rule_kind)conf_number(conf, "limit", name, "kind"),
+        .count = rate.count,
+        .period_ms = rate.period_ms,
+        .burst = conf_number(conf, "limit", name, "burst"),
+        .max = conf_number(conf, "limit", name, "max"),
+        .lease_ms = conf_number(conf, "limit", name, "lease"),
+        .on_backend_down = (enum rule_on_down)conf_number(conf, "limit", name, "on_backend_down"),
+        .deny_cache = conf_number(conf, "limit", name, "deny_cache"),
+        .shadow = conf_number(conf, "limit", name, "shadow"),
+        .local_share = (unsigned)conf_number(conf, "limit", name, "local_share"),
+    };
+}
+
+/* The words of [limit] kind: those of enum rule_kind, then those of enum repair_kind. */
+static int repair_kind_at(const struct conf *conf, const char *name)
+{
+    return (int)conf_number(conf, "limit", name, "kind") - (RULE_SEMAPHORE + 1);
+}
+
+static bool read_rules(struct settings *s, const struct conf *conf)
+{
+    size_t names = conf_names(conf, "limit"), n = 0;
+    struct rule_spec *specs = calloc(names + 1, sizeof(*specs));
+
+    if (!specs)
+        return false;
+    for (size_t i = 0; i < names; i++) {
+        if (repair_kind_at(conf, conf_name_at(conf, "limit", i)) >= 0)
+            continue;
+        specs[n] = read_rule(conf, conf_name_at(conf, "limit", i));
+        s->limiter.caches |= specs[n++].deny_cache;
+    }
+    s->rules = rule_table_new(specs, n);
+    free(specs);
+    return s->rules;
+}
+
+static bool read_limiter(struct settings *s, const struct conf *conf)
+{
+    struct limiter_settings *limiter = &s->limiter;
+
+    limiter->calls.throttle_exact = number(conf, "limiter", "throttle_exact");
+    limiter->calls.ticket_ms = LIMITER_TICKET_MS;
+    limiter->on_backend_down = (enum rule_on_down)number(conf, "limiter", "on_backend_down");
+    limiter->local_share = (unsigned)number(conf, "limiter", "local_share");
+    limiter->memory = number(conf, "limiter", "memory");
+    return read_rules(s, conf);
 }
 
 static void add_user(struct settings *s, const char *name, const char *password)
@@ -141,6 +199,14 @@ static bool read_unbilled(struct settings *s)
     return s->unbilled;
 }
 
+static bool read_classes(struct settings *s)
+{
+    s->classes = calloc(command_count(), sizeof(*s->classes));
+    for (size_t i = 0; s->classes && i < command_count(); i++)
+        s->classes[command_at(i)->index] = (uint8_t)request_class_of(command_at(i));
+    return s->classes;
+}
+
 static bool read_backends(struct settings *s, const struct settings *before, char *error, size_t error_len)
 {
     size_t n = conf_names(s->conf, "backend");
@@ -178,7 +244,8 @@ struct settings *settings_new(struct conf *conf, const struct settings *before, 
     read_listen(settings, conf);
     read_fallback(settings, conf);
     if (read_users(settings, conf, error, error_len) && read_refused(settings, conf, error, error_len) &&
-        read_unbilled(settings) && read_backends(settings, before, error, error_len))
+        read_unbilled(settings) && read_classes(settings) && read_limiter(settings, conf) &&
+        read_backends(settings, before, error, error_len))
         return settings;
     settings->conf = NULL;
     settings_unref(settings);
@@ -202,6 +269,8 @@ void settings_unref(struct settings *settings)
     free(settings->users);
     free(settings->refused);
     free(settings->unbilled);
+    rule_table_free(settings->rules);
+    free(settings->classes);
     if (settings->conf)
         conf_free(settings->conf);
     free(settings);

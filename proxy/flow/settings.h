@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "limiter/limit_call.h"
+#include "limiter/rule.h"
 #include "protocol/resp.h"
 
 struct conf;
@@ -25,6 +27,18 @@ struct user {
 enum dataset_change { DATASET_CLOSE, DATASET_ERROR_ONCE, DATASET_CONTINUE };
 
 enum { BACKENDS_MAX = 32 };
+
+/* A waiter for a semaphore asks at least three times within this, or it has lost its place in the queue. */
+enum { LIMITER_TICKET_MS = 3000 };
+
+/* What limiter commands follow that carry their numbers with them, and what all of them share. */
+struct limiter_settings {
+    struct limit_settings calls;
+    enum rule_on_down on_backend_down;
+    unsigned local_share; /* percent */
+    size_t memory;
+    bool caches; /* some rule keeps denials */
+};
 
 struct settings {
     struct conf *conf; /* owns the strings here */
@@ -46,10 +60,14 @@ struct settings {
     uint64_t slow_client_timeout_ms;
     unsigned pipeline_depth;
     size_t script_cache;
-    bool *refused;  /* by command index */
-    bool *unbilled; /* by command index: what a provider that charges per command gives for nothing */
+    bool *refused;    /* by command index */
+    uint8_t *classes; /* enum request_class, by command index */
+    bool *unbilled;   /* by command index: what a provider that charges per command gives for nothing */
+    struct limiter_settings limiter;
+    struct rule_table *rules;
     uint64_t queue_timeout_ms;
     uint64_t hang_threshold_ms;
+    uint32_t slow_us; /* UINT32_MAX: nothing is slow */
     enum dataset_change on_dataset_change;
     bool wait_when_all_down;
     bool close_on_unknown;

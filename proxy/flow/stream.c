@@ -3,6 +3,8 @@
  * of any size costs a few kilobytes here, and a sender that stalls in the middle holds up nobody but itself.
  */
 #include "proxy/flow/client.h"
+#include "proxy/flow/limit.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/net/log.h"
 
 static bool is_streamable(const struct call *call)
@@ -69,6 +71,11 @@ static bool is_pubsub(const struct call *call)
 
 static void send_head(struct client *client, const struct call *call)
 {
+    if (limit_may_be_lowered_by(client, call)) {
+        client->lowers = true;
+        client->session.tx_lowers |= client->session.tx_open;
+        limiter_note_lowered(client->worker->limiter);
+    }
     if (!client->pin->tunnel) {
         client_send(client, client->pin, kind_of(client, call), call->bytes, call->len);
         return;

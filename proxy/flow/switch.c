@@ -4,6 +4,7 @@
 
 #include "proxy/flow/client.h"
 #include "proxy/flow/foreign.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/flow/script_cache.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
@@ -145,6 +146,7 @@ static void go_over(struct worker *worker, struct backend *to)
     struct pool *pool;
 
     worker->backend = backend_ref(to);
+    limiter_new_epoch(worker->limiter);
     worker->home = auth_first_pool(worker);
     leave_lanes(worker, from);
     LIST_FOREACH(pool, &worker->pools, link)
@@ -183,6 +185,7 @@ void switch_route(struct worker *worker, struct snapshot *snapshot, struct setti
     if (settings) {
         settings_unref(worker->settings);
         worker->settings = settings;
+        limiter_reconfigure(worker->limiter);
     }
     worker->snapshot = snapshot;
     worker->usable = to;

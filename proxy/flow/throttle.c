@@ -15,7 +15,7 @@
 #include "proxy/net/log.h"
 
 enum {
-    PATIENCE_WITH_OTHERS_MS = 1000,
+    PATIENCE_WITH_OTHERS_MS = 750,
     DECENT_BYTES_PER_MS = 32768, /* 32 MiB a second */
 };
 

@@ -8,11 +8,15 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "protocol/command.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/foreign.h"
+#include "proxy/flow/limiter.h"
 #include "proxy/flow/listener.h"
 #include "proxy/flow/pool.h"
+#include "proxy/flow/roll.h"
 #include "proxy/flow/script_cache.h"
+#include "proxy/flow/slowlog.h"
 #include "proxy/flow/switch.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
@@ -59,6 +63,18 @@ static void end_drain(struct worker *worker)
     worker->loop.stop = true;
 }
 
+/* How late it is says how long one turn of this worker takes, at worst. */
+static void note_beat(struct worker *worker, uint64_t now_ms)
+{
+    uint64_t last_ms = atomic_load_explicit(&worker->beat_ms, memory_order_relaxed), late_us;
+
+    late_us = now_ms > last_ms + 1000 ? (now_ms - last_ms - 1000) * 1000 : 0;
+    if (late_us > UINT32_MAX)
+        late_us = UINT32_MAX;
+    histogram_add(&worker->lag, histogram_cell((uint32_t)late_us), (uint32_t)late_us);
+    atomic_store_explicit(&worker->beat_ms, now_ms, memory_order_relaxed);
+}
+
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *worker = arg;
@@ -66,10 +82,12 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     struct pool *pool, *next;
 
     (void)fd, (void)what;
+    note_beat(worker, now_ms);
     for (pool = LIST_FIRST(&worker->pools); pool; pool = next) {
         next = LIST_NEXT(pool, link);
         pool_tidy(pool, now_ms);
     }
+    census_of_lanes(worker);
     clients_second(worker, now_ms);
     listeners_wake(worker);
     end_drain(worker);
@@ -134,11 +152,18 @@ static bool worker_init(struct worker *worker, struct crew *crew, struct setting
     worker->mail = event_new(worker->loop.base, worker->mail_fd, EV_READ | EV_PERSIST, on_mail, worker);
     if (worker->mail_fd < 0 || !worker->tick || !worker->second || !worker->mail)
         return false;
+    atomic_init(&worker->beat_ms, loop_now_ms(&worker->loop));
+    worker->loop.now_ms = 0; /* its first turn comes later */
     event_add(worker->second, &second);
     event_add(worker->mail, NULL);
+    worker->commands = calloc(command_count(), sizeof(*worker->commands));
     worker->scripts = script_cache_new(worker->settings->script_cache);
     worker->foreign = foreign_new();
-    if (!worker->foreign || !worker->snapshot)
+    worker->limiter = limiter_new(worker);
+    worker->roll = roll_book_new();
+    worker->slowlog = slowlog_new();
+    if (!worker->foreign || !worker->limiter || !worker->snapshot || !worker->commands || !worker->roll ||
+        !worker->slowlog)
         return false;
     worker->home = auth_first_pool(worker);
     return true;
@@ -161,7 +186,11 @@ static void worker_finish(struct worker *worker)
     backend_unref(worker->backend);
     settings_unref(worker->settings);
     script_cache_free(worker->scripts);
+    limiter_free(worker->limiter);
     foreign_free(worker->foreign);
+    free(worker->commands);
+    roll_book_free(worker->roll);
+    slowlog_free(worker->slowlog);
     event_free(worker->tick);
     event_free(worker->second);
     event_free(worker->mail);
@@ -190,6 +219,7 @@ void worker_login_refused(struct worker *worker, struct pool *pool, enum pool_re
 void worker_backend_lost(struct worker *worker)
 {
     script_cache_new_epoch(worker->scripts);
+    limiter_new_epoch(worker->limiter);
     foreign_forget(worker->foreign);
 }
 
@@ -243,6 +273,7 @@ static void *run(void *arg)
     uint64_t one = 1;
 
     loop_run(&worker->loop);
+    atomic_store(&worker->ended, true);
     if (atomic_fetch_sub(&worker->crew->working, 1) == 1) {
         ssize_t n = write(worker->crew->done_fd, &one, sizeof(one));
         (void)n;
@@ -346,7 +377,7 @@ enum {
     N_COUNTERS = sizeof(counter_names) / sizeof(*counter_names),
 };
 
-static uint64_t total(const struct crew *crew, size_t offset)
+uint64_t crew_total(const struct crew *crew, size_t offset)
 {
     uint64_t sum = 0;
 
@@ -361,7 +392,7 @@ static void log_totals(const struct crew *crew, const char *event, unsigned firs
     unsigned n = 0;
 
     for (unsigned i = first; i < end; i++)
-        fields[n++] = LOG_NUM(counter_names[i].name, total(crew, counter_names[i].offset));
+        fields[n++] = LOG_NUM(counter_names[i].name, crew_total(crew, counter_names[i].offset));
     fields[n] = LOG_END;
     log_fields(LOG_INFO, event, fields);
 }

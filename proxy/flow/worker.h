@@ -11,17 +11,25 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "proxy/flow/census.h"
+#include "proxy/flow/error_code.h"
+#include "proxy/flow/request_class.h"
 #include "proxy/flow/settings.h"
 #include "proxy/health/backend.h"
 #include "proxy/net/loop.h"
 #include "proxy/watch/counters.h"
+#include "proxy/watch/histogram.h"
 
 struct client;
 struct event;
 struct listener;
 struct pool;
+struct roll_book;
 struct foreign_names;
+struct limiter;
+struct journal;
 struct script_cache;
+struct slowlog;
 struct snapshot;
 struct worker;
 
@@ -31,10 +39,12 @@ enum pool_refusal;
 struct crew {
     struct worker *workers;
     unsigned count;
+    struct journal *journal;         /* main's, for RESPGATE EVENTS; NULL: none */
     atomic_uint clients;             /* open client connections; written by all workers, at accept and close only */
     _Atomic uint64_t next_client;    /* the last client id given; written by all workers, at accept only */
     _Atomic uint64_t script_flushes; /* SCRIPT FLUSH commands that passed by; written by all workers */
     _Atomic uint64_t acl_changes;    /* ACL commands that passed by; written by all workers */
+    _Atomic uint64_t limits_lowered; /* commands that may lower what limits count; written by all workers */
     atomic_uint working;             /* workers that have not ended; each writes it once */
     int done_fd;                     /* eventfd that the last worker to end writes */
     bool ending;                     /* the threads are joined: errands have nowhere to go any more */
@@ -53,6 +63,14 @@ struct worker {
     struct crew *crew;
     unsigned index;
     struct counters counters;
+    struct histogram latency[REQUEST_CLASSES]; /* of requests, by class */
+    uint32_t noted_us, noted_cell;             /* the last time that was noted there, and its cell */
+    _Atomic uint64_t errors[ERROR_CODES_N];    /* error replies of backends */
+    struct census_gauges census;
+    struct roll_book *roll;     /* who is connected */
+    struct slowlog *slowlog;    /* what took long */
+    struct histogram lag;       /* how late its clock of a second was */
+    _Atomic uint64_t *commands; /* requests by the command's index */
     LIST_HEAD(, pool) pools;
     struct pool *home;         /* the pool of a client that has not asked for anything else, RESP2 */
     struct snapshot *snapshot; /* the latest of health; never NULL */
@@ -61,13 +79,17 @@ struct worker {
     bool was_usable;           /* some backend was, ever: clients may have seen data */
     bool hopeless;             /* nothing is usable, and requests shall not wait for that to change */
     uint64_t lane_serial;
+    uint32_t pool_serial;
     TAILQ_HEAD(, client) clients;
     TAILQ_HEAD(, client) throttling; /* clients that hold up a lane because they do not read */
     struct listener *listeners;      /* linked list */
     struct script_cache *scripts;
+    struct limiter *limiter;
     struct foreign_names *foreign;
     struct event *tick, *second, *mail;
     bool tick_armed;
+    _Atomic uint64_t beat_ms; /* when its clock ticked last, each second; written by the worker */
+    atomic_bool ended;        /* its loop is left; written by the worker */
     bool draining;
     uint64_t drain_until_ms;
     uint64_t random_state;
@@ -85,6 +107,8 @@ void crew_route(struct crew *crew, struct snapshot *snapshot, struct settings *s
 bool crew_start(struct crew *crew);
 /* Drains all workers; with `now`, cuts off everybody at once. Any thread. */
 void crew_drain(struct crew *crew, bool now);
+/* The sum over all workers of the counter at `offset` of struct counters. Any thread. */
+uint64_t crew_total(const struct crew *crew, size_t offset);
 /* Waits for the threads, logs the ledger when there were any, frees. */
 void crew_finish(struct crew *crew);
 

@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/health/journal.h"
 #include "proxy/health/monitor_parts.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
+#include "proxy/watch/meter.h"
 
 static void log_decision(struct monitor *monitor)
 {
@@ -39,14 +41,16 @@ static void log_choice(struct monitor *monitor, const struct snapshot *snapshot,
     struct backend *now = snapshot->chosen;
 
     if (!now) {
-        log_write(LOG_WARN, "selected", LOG_TEXT("backend", "none"), LOG_NUM("epoch", snapshot->epoch),
-                  LOG_TEXT("why", route_why_text(snapshot->why)), LOG_TEXT("before", name_of(before)));
+        journal_write(monitor->journal, LOG_WARN, "selected", LOG_TEXT("backend", "none"),
+                      LOG_NUM("epoch", snapshot->epoch), LOG_TEXT("why", route_why_text(snapshot->why)),
+                      LOG_TEXT("before", name_of(before)));
         return;
     }
-    log_write(LOG_INFO, "selected", LOG_TEXT("backend", now->name), LOG_NUM("epoch", snapshot->epoch),
-              LOG_TEXT("why", route_why_text(snapshot->why)), LOG_NUM("priority", now->priority),
-              LOG_TEXT("dataset", now->dataset), LOG_TEXT("url", now->redacted), LOG_TEXT("before", name_of(before)),
-              LOG_TEXT("data", say_of_data(monitor->last_used, now)));
+    journal_write(monitor->journal, LOG_INFO, "selected", LOG_TEXT("backend", now->name),
+                  LOG_NUM("epoch", snapshot->epoch), LOG_TEXT("why", route_why_text(snapshot->why)),
+                  LOG_NUM("priority", now->priority), LOG_TEXT("dataset", now->dataset), LOG_TEXT("url", now->redacted),
+                  LOG_TEXT("before", name_of(before)), LOG_TEXT("data", say_of_data(monitor->last_used, now)));
+    now->tally->selections[snapshot->why]++;
     backend_unref(monitor->last_used);
     monitor->last_used = backend_ref(now);
 }
@@ -55,15 +59,17 @@ void announce_state(const struct watched *watched)
 {
     const struct health *health = watched_health(watched);
     const struct backend *backend = watched->backend;
+    struct journal *journal = watched->monitor->journal;
 
     if (health->state == HEALTH_UP)
-        log_write(LOG_INFO, "backend up", LOG_TEXT("backend", backend->name), LOG_TEXT("url", backend->redacted));
+        journal_write(journal, LOG_INFO, "backend up", LOG_TEXT("backend", backend->name),
+                      LOG_TEXT("url", backend->redacted));
     else
-        log_write(health->state == HEALTH_SUSPECT ? LOG_INFO : LOG_WARN,
-                  health->state == HEALTH_SUSPECT ? "backend suspect" : "backend down",
-                  LOG_TEXT("backend", backend->name), LOG_TEXT("state", health_state_name(health->state)),
-                  LOG_TEXT("cause", health_cause_name(health->cause)), LOG_TEXT("url", backend->redacted),
-                  LOG_TEXT("reason", watched->reason));
+        journal_write(journal, health->state == HEALTH_SUSPECT ? LOG_INFO : LOG_WARN,
+                      health->state == HEALTH_SUSPECT ? "backend suspect" : "backend down",
+                      LOG_TEXT("backend", backend->name), LOG_TEXT("state", health_state_name(health->state)),
+                      LOG_TEXT("cause", health_cause_name(health->cause)), LOG_TEXT("url", backend->redacted),
+                      LOG_TEXT("reason", watched->reason));
 }
 
 /* Why the process is not ready; "" when it is. */
@@ -74,6 +80,8 @@ static void explain_unready(const struct monitor *monitor, char *text, size_t le
     text[0] = 0;
     if (index < 0 && monitor->expected[0])
         snprintf(text, len, "the expected backend %s is not usable", monitor->expected);
+    else if (index < 0 && monitor->pinned[0])
+        snprintf(text, len, "the pinned backend %s is not usable", monitor->pinned);
     else if (index < 0)
         snprintf(text, len, "%s", route_why_text(monitor->director.choice.why));
     else if (monitor->rules.require_first && index > 0)

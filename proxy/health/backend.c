@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "proxy/net/conn.h"
+#include "proxy/net/log.h"
 #include "proxy/net/tls.h"
+#include "proxy/watch/meter.h"
 
 static struct backend_addresses *unix_address(const char *path)
 {
@@ -57,11 +59,14 @@ struct backend *backend_new(const char *name, const char *url)
     assert(ok);
     (void)ok;
     redis_url_redact(url, text, sizeof(text));
+    backend->tally = calloc(1, sizeof(*backend->tally));
+    assert(backend->tally);
     backend->name = strdup(name);
     backend->redacted = strdup(text);
     atomic_init(&backend->refs, 1);
     pthread_mutex_init(&backend->tls_lock, NULL);
     atomic_init(&backend->hint_fd, -1);
+    fence_init(&backend->fence);
     backend->known =
         backend->url.is_unix ? unix_address(backend->url.host) : numeric_address(backend->url.host, backend->url.port);
     atomic_init(&backend->addresses, backend->known);
@@ -87,6 +92,9 @@ void backend_unref(struct backend *backend)
 {
     if (!backend || atomic_fetch_sub(&backend->refs, 1) > 1)
         return;
+    for (unsigned i = 0; i < BACKEND_METERS_MAX; i++)
+        free(atomic_load(&backend->meters[i]));
+    free(backend->tally);
     free_addresses(backend->known);
     tls_context_unref(backend->tls);
     pthread_mutex_destroy(&backend->tls_lock);
@@ -95,6 +103,23 @@ void backend_unref(struct backend *backend)
     free(backend->redacted);
     free(backend->dataset);
     free(backend);
+}
+
+struct backend_meter *backend_meter(struct backend *backend, unsigned index)
+{
+    struct backend_meter *meter;
+
+    assert(index < BACKEND_METERS_MAX);
+    meter = atomic_load(&backend->meters[index]);
+    if (meter)
+        return meter;
+    meter = calloc(1, sizeof(*meter));
+    if (!meter) {
+        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*meter)));
+        abort();
+    }
+    atomic_store(&backend->meters[index], meter);
+    return meter;
 }
 
 void backend_set_tls(struct backend *backend, struct tls_context *tls)

@@ -15,12 +15,16 @@
 #include <sys/socket.h>
 
 #include "conf/url.h"
+#include "limiter/script.h"
+#include "proxy/health/fence.h"
 #include "proxy/health/state.h"
 
+struct backend_meter;
+struct backend_tally;
 struct conn;
 struct tls_context;
 
-enum { BACKEND_ADDRESSES_MAX = 8 };
+enum { BACKEND_ADDRESSES_MAX = 8, BACKEND_METERS_MAX = 64 };
 
 /*
  * Immutable once published; kept until the backend is freed, because another thread may still read it. A set that comes
@@ -38,13 +42,14 @@ struct backend_addresses {
 struct backend {
     char *name;
     struct redis_url url;
-    char *redacted;       /* the URL without its password, for people */
-    char *dataset;        /* its label; the backend's name when the configuration gives none */
-    bool labelled;        /* the configuration gave one, so the backend's own label is compared */
-    bool metered;         /* commands cost money: only free ones are sent by ourselves */
-    bool clients_log_in;  /* listen.auth is backend: that it wants a login is nothing against it */
-    atomic_uint priority; /* written by main's thread: a reload may move it, which changes nothing else */
-    unsigned trust_level; /* enum tls_verify; of a plain backend TLS_VERIFY_FULL, which is 0 */
+    char *redacted;             /* the URL without its password, for people */
+    char *dataset;              /* its label; the backend's name when the configuration gives none */
+    bool labelled;              /* the configuration gave one, so the backend's own label is compared */
+    bool metered;               /* commands cost money: only free ones are sent by ourselves */
+    bool clients_log_in;        /* listen.auth is backend: that it wants a login is nothing against it */
+    atomic_uint priority;       /* written by main's thread: a reload may move it, which changes nothing else */
+    unsigned trust_level;       /* enum tls_verify; of a plain backend TLS_VERIFY_FULL, which is 0 */
+    enum limit_dialect dialect; /* what a limiter's script must look like for it */
     unsigned connections, max_connections; /* per worker */
     uint64_t connect_timeout_ms, command_timeout_ms, idle_timeout_ms;
     uint64_t digest;                               /* over all that was configured: equal means unchanged */
@@ -57,6 +62,9 @@ struct backend {
     atomic_uint hints;   /* bits of enum health_cause; set by workers, taken by main's thread */
     atomic_int hint_fd;  /* eventfd that is written when a hint is new; -1: nobody listens. Written by main's thread */
     atomic_uint replies; /* seen on the data path since the last look; set by workers, taken by main's thread */
+    struct fence fence;  /* the backend's clock, and until when it is not left */
+    _Atomic(struct backend_meter *) meters[BACKEND_METERS_MAX]; /* by worker, each written by that worker; NULL: none */
+    struct backend_tally *tally;                                /* of checks and choices; main's thread only */
     atomic_uint refs;
 };
 
@@ -74,6 +82,9 @@ void backend_use_tls(struct backend *backend, struct conn *conn);
 
 /* Takes over `addresses`. False when they are those in use. Main's thread. */
 bool backend_set_addresses(struct backend *backend, struct backend_addresses *addresses);
+
+/* The meter of worker `index`, made when it is new; never NULL. That worker's thread, or main before it runs. */
+struct backend_meter *backend_meter(struct backend *backend, unsigned index);
 
 /* Asks for new addresses, from any thread. */
 void backend_ask_resolve(struct backend *backend);

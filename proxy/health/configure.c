@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/address.h"
 #include "conf/conf.h"
 #include "proxy/health/backend.h"
 #include "proxy/net/tls.h"
@@ -71,6 +72,7 @@ static uint64_t digest_of(const struct backend *backend, const struct conf *conf
     add_text(&digest, backend->dataset);
     add_number(&digest, backend->labelled);
     add_number(&digest, backend->metered);
+    add_number(&digest, backend->dialect);
     add_number(&digest, backend->connections);
     add_number(&digest, backend->max_connections);
     add_number(&digest, backend->connect_timeout_ms);
@@ -87,12 +89,22 @@ static uint64_t digest_of(const struct backend *backend, const struct conf *conf
     return digest;
 }
 
+static enum limit_dialect dialect_of(const struct backend *backend, const struct conf *conf)
+{
+    const char *word = conf_string(conf, "backend", backend->name, "dialect");
+
+    if (strcmp(word, "auto") != 0)
+        return strcmp(word, "upstash") != 0 ? DIALECT_PLAIN : DIALECT_UPSTASH;
+    return !backend->url.is_unix && host_is_under(backend->url.host, "upstash.io") ? DIALECT_UPSTASH : DIALECT_PLAIN;
+}
+
 static void configure_limits(struct backend *backend, const struct conf *conf)
 {
     const char *name = backend->name;
 
     atomic_init(&backend->priority, (unsigned)conf_number(conf, "backend", name, "priority"));
     backend->metered = conf_number(conf, "backend", name, "metered");
+    backend->dialect = dialect_of(backend, conf);
     backend->connections = (unsigned)conf_number(conf, "backend", name, "connections");
     backend->max_connections = (unsigned)conf_number(conf, "backend", name, "max_connections");
     backend->connect_timeout_ms = (uint64_t)conf_number(conf, "backend", name, "connect_timeout");

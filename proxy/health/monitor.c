@@ -10,6 +10,7 @@
 
 #include "conf/conf.h"
 #include "proxy/health/backend.h"
+#include "proxy/health/journal.h"
 #include "proxy/health/monitor_parts.h"
 #include "proxy/health/probe.h"
 #include "proxy/health/resolve.h"
@@ -17,11 +18,17 @@
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
 
-enum { JITTER_PERCENT = 10, STALL_TIMEOUTS = 2, QUIET_MS = 3600 * 1000 };
+enum { JITTER_PERCENT = 10, STALL_TIMEOUTS = 2, QUIET_MS = 3600 * 1000, CLOCK_FRESH_US = 60 * 1000 * 1000 };
 
 static uint64_t now_ms(const struct monitor *monitor)
 {
     return loop_now_ms(monitor->loop);
+}
+
+/* Not of the turn: the fence must not be early by what this turn has taken. */
+static int64_t clock_ms(void)
+{
+    return probe_now_us() / 1000;
 }
 
 /* xorshift64: only jitter hangs on it, and the same seed gives the same jitter. */
@@ -52,18 +59,30 @@ static void arm_timer(struct monitor *monitor)
 
 /* --- checks --- */
 
+static void check_at(struct watched *watched, uint64_t at_ms)
+{
+    uint64_t now = now_ms(watched->monitor);
+
+    watched->due_ms = at_ms;
+    arm(watched->due, at_ms > now ? at_ms - now : 0);
+}
+
+/* After a failure the states' own pace holds: the fence counts on it. */
+static bool is_due_again(struct watched *watched)
+{
+    bool again = watched->again && !watched_health(watched)->fails;
+
+    watched->again = false;
+    return again;
+}
+
 static void schedule(struct watched *watched)
 {
     struct monitor *monitor = watched->monitor;
     uint32_t wait_ms = director_next_check_ms(&monitor->director, watched->index);
-    uint64_t now = now_ms(monitor), at_ms;
 
     wait_ms += (uint32_t)(draw(monitor) % (wait_ms * JITTER_PERCENT / 100 + 1));
-    at_ms = watched->checked_ms + wait_ms;
-    if (watched->again)
-        at_ms = now;
-    watched->again = false;
-    arm(watched->due, at_ms > now ? at_ms - now : 0);
+    check_at(watched, is_due_again(watched) ? now_ms(monitor) : watched->checked_ms + wait_ms);
 }
 
 /* After anything that the director was told: says what is new, and sees to the next timers. */
@@ -76,11 +95,14 @@ static void settle(struct monitor *monitor, struct watched *watched, bool state_
     arm_timer(monitor);
 }
 
-/* Where each command costs, replies to users since the last look stand for a check. */
+/* Where each command costs, replies to users since the last look stand for a check; but they do not tell the time. */
 static bool users_have_replies(struct watched *watched)
 {
+    const struct fence *fence = &watched->backend->fence;
+
     return watched->backend->metered && atomic_exchange(&watched->backend->replies, 0) &&
-           watched_health(watched)->state == HEALTH_UP;
+           watched_health(watched)->state == HEALTH_UP &&
+           (!fence_knows(fence) || fence_age_us(fence, probe_now_us()) < CLOCK_FRESH_US);
 }
 
 /* One that is usable must be found dead soon: each round trip of connecting has no more time than an answer. */
@@ -100,6 +122,8 @@ static void start_probe(struct watched *watched)
 {
     struct probe_limits limits = limits_of_check(watched);
 
+    fence_check_begins(&watched->backend->fence, watched_health(watched)->fails, clock_ms() * 1000);
+    watched->checked_ms = (uint64_t)clock_ms(); /* not before what the fence says */
     probe_start(watched->probe, &limits);
 }
 
@@ -119,6 +143,20 @@ static void check(struct watched *watched)
 
 static bool has_stalled(struct monitor *monitor);
 
+/* No check is under way. */
+static void tell_fence(struct watched *watched)
+{
+    const struct health *health = watched_health(watched);
+    struct fence *fence = &watched->backend->fence;
+
+    if (!route_is_usable(health->state))
+        fence_left(fence);
+    else if (health->fails)
+        fence_check_failed(fence, health->fails, probe_now_us());
+    else
+        fence_idle(fence);
+}
+
 static void on_checked(void *arg, const struct probe_result *result)
 {
     struct watched *watched = arg;
@@ -128,8 +166,10 @@ static void on_checked(void *arg, const struct probe_result *result)
 
     if (has_stalled(monitor))
         return; /* our own lateness; everything is checked anew */
+    tally_check(watched->backend, result);
     snprintf(watched->reason, sizeof(watched->reason), "%s", result->text);
     changed = director_result(&monitor->director, watched->index, result->cause, now_ms(monitor));
+    tell_fence(watched);
     settle(monitor, watched,
            before.state != watched_health(watched)->state || before.cause != watched_health(watched)->cause, changed);
     schedule(watched);
@@ -140,7 +180,11 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
     struct watched *watched = arg;
 
     (void)fd, (void)what;
-    if (!has_stalled(watched->monitor))
+    if (has_stalled(watched->monitor))
+        return;
+    if (now_ms(watched->monitor) < watched->due_ms)
+        check_at(watched, watched->due_ms); /* timers go by a coarse clock */
+    else
         check(watched);
 }
 
@@ -164,7 +208,7 @@ static void follow_hint(struct watched *watched)
         watched->hinted_ms = now;
         check(watched);
     } else if (!probe_is_running(watched->probe)) {
-        arm(watched->due, free_ms - now);
+        check_at(watched, free_ms);
     }
 }
 
@@ -222,15 +266,17 @@ static bool has_stalled(struct monitor *monitor)
         return false;
     monitor->beat_ms = now;
     monitor->stalls++;
-    log_write(LOG_WARN, "stood still", LOG_NUM("gap_ms", gap_ms), LOG_NUM("stalls", monitor->stalls),
-              LOG_TEXT("reason", "this process did not run for so long; checks are made anew"));
+    journal_write(monitor->journal, LOG_WARN, "stood still", LOG_NUM("gap_ms", gap_ms),
+                  LOG_NUM("stalls", monitor->stalls),
+                  LOG_TEXT("reason", "this process did not run for so long; checks are made anew"));
     changed = director_stalled(&monitor->director, gap_ms, now);
     for (unsigned i = 0; i < monitor->n; i++) {
         probe_reset(monitor->watched[i]->probe);
         monitor->watched[i]->checked_ms = now;
         monitor->watched[i]->again = false;
         atomic_store(&monitor->watched[i]->backend->hints, 0); /* one that stays set would silence those to come */
-        arm(monitor->watched[i]->due, 0);
+        tell_fence(monitor->watched[i]);
+        check_at(monitor->watched[i], now);
     }
     settle(monitor, NULL, false, changed);
     return true;
@@ -270,6 +316,43 @@ struct monitor *monitor_new(struct loop *loop, monitor_on_route *on_route, void 
     }
     monitor_free(monitor);
     return NULL;
+}
+
+static int find_index(const struct monitor *monitor, const char *name)
+{
+    for (unsigned i = 0; i < monitor->n; i++)
+        if (!strcmp(monitor->watched[i]->backend->name, name))
+            return (int)i;
+    return ROUTE_NONE;
+}
+
+bool monitor_pin(struct monitor *monitor, const char *name)
+{
+    int index = name ? find_index(monitor, name) : ROUTE_NONE;
+    bool changed;
+
+    if (monitor->expected[0] || (name && index == ROUTE_NONE))
+        return false;
+    snprintf(monitor->pinned, sizeof(monitor->pinned), "%s", name ? name : "");
+    journal_write(monitor->journal, LOG_WARN, name ? "pinned" : "unpinned", LOG_TEXT("backend", name ? name : "none"));
+    changed = director_pin(&monitor->director, index, now_ms(monitor));
+    settle(monitor, NULL, true, changed);
+    return true;
+}
+
+const char *monitor_pinned(const struct monitor *monitor)
+{
+    return monitor->pinned;
+}
+
+uint64_t monitor_stalls(const struct monitor *monitor)
+{
+    return monitor->stalls;
+}
+
+void monitor_keep_journal(struct monitor *monitor, struct journal *journal)
+{
+    monitor->journal = journal;
 }
 
 static struct watched *watch(struct monitor *monitor, struct backend *backend)
@@ -350,9 +433,12 @@ static void direct(struct monitor *monitor, const struct monitor_rules *rules, c
         director_rules.health[i] = rules->health;
         if (backend->metered)
             director_rules.health[i].interval_ms = rules->metered_interval_ms;
-        if (!strcmp(backend->name, rules->expected))
+        fence_set_rules(&monitor->watched[i]->backend->fence, &rules->health, rules->timeout_ms);
+        if (!strcmp(backend->name, rules->expected[0] ? rules->expected : monitor->pinned))
             director_rules.pinned = (int)i;
     }
+    if (director_rules.pinned == ROUTE_NONE)
+        monitor->pinned[0] = 0; /* the backend is gone */
     director_configure(&monitor->director, monitor->n, &director_rules, origins, now_ms(monitor));
 }
 

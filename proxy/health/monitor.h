@@ -18,6 +18,7 @@
 
 struct backend;
 struct conf;
+struct journal;
 struct loop;
 struct monitor;
 struct snapshot;
@@ -37,6 +38,15 @@ typedef void monitor_on_route(void *arg, struct snapshot *snapshot);
 /* NULL: no memory or no descriptor. */
 struct monitor *monitor_new(struct loop *loop, monitor_on_route *on_route, void *arg);
 void monitor_free(struct monitor *monitor); /* NULL is fine */
+/* From now on what is logged of states and choices is kept there too. It stays the caller's. */
+void monitor_keep_journal(struct monitor *monitor, struct journal *journal);
+/* An operator's word: this backend and no other, until it is taken back (NULL). False: there is none of that name, or
+ * the expected backend is the only one anyway. on_route follows within the call when that changes anything. */
+bool monitor_pin(struct monitor *monitor, const char *name);
+/* "" when nobody is pinned. */
+const char *monitor_pinned(const struct monitor *monitor);
+/* How often main's thread stood still for so long that checks had to be made anew. */
+uint64_t monitor_stalls(const struct monitor *monitor);
 
 /*
  * Begins, or goes on with other rules and backends (in their order): those it has already keep their state and their

@@ -10,18 +10,22 @@
 #include "proxy/health/monitor.h"
 
 struct event;
+struct journal;
 struct probe;
 struct resolver;
 
 enum { NAME_ROOM = 64, DECISION_ROOM = ROUTE_TEXT_LEN };
 
 /* One backend under watch. */
+struct probe_result;
+
 struct watched {
     struct monitor *monitor;
     struct backend *backend;
     struct probe *probe;
     unsigned index;      /* in the order of the configuration */
     struct event *due;   /* the next check */
+    uint64_t due_ms;     /* its time */
     uint64_t checked_ms; /* when the last one began */
     uint64_t hinted_ms;  /* when a hint last brought a check */
     bool again;          /* trouble was met while a check was under way: another one follows at once */
@@ -32,8 +36,10 @@ struct monitor {
     struct loop *loop;
     monitor_on_route *on_route;
     void *arg;
+    struct journal *journal; /* NULL: nobody keeps one */
     struct monitor_rules rules;
     char expected[NAME_ROOM];
+    char pinned[NAME_ROOM]; /* an operator's word; "": none */
     struct resolver *resolver;
     struct watched *watched[ROUTE_BACKENDS_MAX];
     unsigned n;
@@ -59,3 +65,8 @@ static inline struct health *watched_health(const struct watched *watched)
 void announce_state(const struct watched *watched);
 /* Logs the decision when it is another one, and publishes a snapshot of all there is to know now. */
 void announce_route(struct monitor *monitor);
+
+/* --- tally.c --- */
+
+/* Counts a check and how long it took. Main's thread. */
+void tally_check(struct backend *backend, const struct probe_result *result);

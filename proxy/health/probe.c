@@ -31,7 +31,7 @@ static const struct conn_ops probe_conn_ops = {
 
 const char *probe_step_name(enum probe_step step)
 {
-    static const char *const names[PROBE_STEPS] = {"dns", "tcp", "tls", "auth", "ping", "role", "dataset"};
+    static const char *const names[PROBE_STEPS] = {"dns", "tcp", "tls", "auth", "ping", "role", "clock", "dataset"};
 
     assert(step < PROBE_STEPS);
     return names[step];
@@ -70,7 +70,7 @@ struct probe *probe_new(struct loop *loop, struct backend *backend, probe_done *
 
 static void disconnect(struct probe *probe)
 {
-    probe->named = probe->selecting = probe->greeting = false;
+    probe->named = probe->selecting = probe->greeting = probe->clockless = false;
     event_del(probe->attempt);
     conn_close(&probe->conn);
     if (probe->reader)
@@ -149,13 +149,25 @@ void probe_fail(struct probe *probe, enum health_cause cause, const char *text)
     probe_finish(probe);
 }
 
+static void arm_limit(struct probe *probe, int64_t in_us)
+{
+    struct timeval in = {.tv_sec = in_us / 1000000, .tv_usec = in_us % 1000000};
+
+    event_add(probe->limit, &in);
+}
+
 static void on_limit(evutil_socket_t fd, short what, void *arg)
 {
     struct probe *probe = arg;
     enum probe_step step = current_step(probe);
+    int64_t left_us = probe->limit_us - probe_now_us();
     char text[160];
 
     (void)fd, (void)what;
+    if (left_us > 0) { /* timers go by a coarse clock, read before: deadlines were made of this one */
+        arm_limit(probe, left_us);
+        return;
+    }
     /* A server without TLS waits for the end of a line, which a greeting of TLS may never have. */
     snprintf(text, sizeof(text), "no answer at %s within %u ms%s", probe_step_name(step), probe->limit_ms,
              step == PROBE_TLS ? "; if the backend does not speak TLS, the URL must begin with redis://" : "");
@@ -221,17 +233,18 @@ static void connect_next(struct probe *probe)
 }
 
 /*
- * No question of ours has an array for an answer. hiredis would allocate what the header announces, and touch all of it
- * when it lets go.
+ * Only TIME has an array for an answer, a short and flat one. hiredis would allocate what a header announces, and touch
+ * all of it when it lets go.
  */
 #if HIREDIS_MAJOR >= 1
-static void *refuse_array(const redisReadTask *task, size_t elements)
+static void *create_array(const redisReadTask *task, size_t elements)
 #else
-static void *refuse_array(const redisReadTask *task, int elements)
+static void *create_array(const redisReadTask *task, int elements)
 #endif
 {
-    (void)task, (void)elements;
-    return NULL;
+    const struct probe *probe = task->privdata;
+
+    return elements <= PROBE_ARRAY_MAX && !task->parent ? probe->create_array(task, elements) : NULL;
 }
 
 static bool make_reader(struct probe *probe)
@@ -240,7 +253,9 @@ static bool make_reader(struct probe *probe)
     if (!probe->reader)
         return false;
     probe->functions = *probe->reader->fn;
-    probe->functions.createArray = refuse_array;
+    probe->create_array = probe->functions.createArray;
+    probe->functions.createArray = create_array;
+    probe->reader->privdata = probe;
     probe->reader->fn = &probe->functions;
     return true;
 }
@@ -371,10 +386,9 @@ static void on_name_wait(evutil_socket_t fd, short what, void *arg)
 
 void probe_limit(struct probe *probe, uint32_t limit_ms)
 {
-    struct timeval in = {.tv_sec = limit_ms / 1000, .tv_usec = (suseconds_t)(limit_ms % 1000) * 1000};
-
     probe->limit_ms = limit_ms;
-    event_add(probe->limit, &in);
+    probe->limit_us = probe_now_us() + (int64_t)limit_ms * 1000;
+    arm_limit(probe, (int64_t)limit_ms * 1000);
 }
 
 void probe_start(struct probe *probe, const struct probe_limits *limits)
@@ -384,6 +398,7 @@ void probe_start(struct probe *probe, const struct probe_limits *limits)
     probe->limits = *limits;
     probe->began_us = probe_now_us();
     probe->attempts = probe->received = 0;
+    probe->clock_known = false;
     probe->result = (struct probe_result){.cause = CAUSE_NONE};
     for (unsigned i = 0; i < PROBE_STEPS; i++)
         probe->result.step_us[i] = -1;

@@ -2,8 +2,8 @@
  * The checks of one backend, over a connection of its own on main's loop, with hiredis' formatter and reader: these
  * replies are few and small, and always RESP2.
  *
- *   dns ─> tcp ─> tls ─> auth ─> ping nonce ─> role ─> dataset ─> passed      (first check of a connection)
- *                                ping nonce ─> role ──────────────> passed    (later ones, while it stays open)
+ *   dns ─> tcp ─> tls ─> auth ─> ping nonce ─> role ─> clock ─> dataset ─> passed   (first check of a connection)
+ *                                ping nonce ─> role ─> clock ───────────> passed    (later ones, while it stays open)
  *     any step ──(error, wrong answer, out of time)──> failed(step, cause, text)
  *
  * A failed check closes the connection, so the next one begins anew.
@@ -13,6 +13,11 @@
  *
  * Without TLS a password is only sent to who has spoken RESP before: a PING goes first, and a port that speaks TLS, or
  * something else, never sees it.
+ *
+ * The clock is that of the backend, for the deadlines of the limiter's calls (fence.h): INFO says it in its section
+ * "server", which is not the one that says the role, and where each command costs it is asked for that; elsewhere TIME
+ * is less work, and answered by more. A backend that tells neither passes without. An INFO that tells both at once
+ * saves the question.
  *
  * Thread and owner: main. One check at a time.
  */
@@ -27,7 +32,17 @@ struct backend;
 struct loop;
 struct probe;
 
-enum probe_step { PROBE_DNS, PROBE_TCP, PROBE_TLS, PROBE_AUTH, PROBE_PING, PROBE_ROLE, PROBE_DATASET, PROBE_STEPS };
+enum probe_step {
+    PROBE_DNS,
+    PROBE_TCP,
+    PROBE_TLS,
+    PROBE_AUTH,
+    PROBE_PING,
+    PROBE_ROLE,
+    PROBE_CLOCK,
+    PROBE_DATASET,
+    PROBE_STEPS
+};
 
 const char *probe_step_name(enum probe_step step); /* "tls" */
 
@@ -50,6 +65,9 @@ struct probe_limits {
     uint32_t connect_ms; /* for a new connection, until the first question */
     uint32_t answer_ms;  /* for each answer */
 };
+
+/* CLOCK_MONOTONIC. */
+int64_t probe_now_us(void);
 
 /* Begins a check; `done` follows, maybe before this returns. One at a time. */
 void probe_start(struct probe *probe, const struct probe_limits *limits);

@@ -15,6 +15,8 @@
 
 struct event;
 
+enum { PROBE_ARRAY_MAX = 16 };
+
 struct probe {
     struct conn conn;
     struct loop *loop;
@@ -23,6 +25,11 @@ struct probe {
     void *arg;
     struct redisReader *reader;
     redisReplyObjectFunctions functions; /* the reader's own, but for arrays */
+#if HIREDIS_MAJOR >= 1
+    void *(*create_array)(const redisReadTask *, size_t);
+#else
+    void *(*create_array)(const redisReadTask *, int);
+#endif
     struct event *limit, *attempt, *name_wait;
     bool running;
     enum probe_step step;
@@ -31,12 +38,15 @@ struct probe {
     size_t received; /* bytes of replies within this check */
     struct probe_limits limits;
     uint32_t limit_ms; /* of what is under way: connecting, or one answer */
+    int64_t limit_us;  /* when that ends */
     int64_t began_us;
     int64_t step_began_us;
     char nonce[NONCE_ROOM];
-    bool named;     /* CLIENT SETNAME was sent, its reply is still to come */
-    bool selecting; /* SELECT was sent, its reply is still to come */
-    bool greeting;  /* a PING without AUTH was sent, its reply is still to come */
+    bool named;       /* CLIENT SETNAME was sent, its reply is still to come */
+    bool selecting;   /* SELECT was sent, its reply is still to come */
+    bool greeting;    /* a PING without AUTH was sent, its reply is still to come */
+    bool clockless;   /* it did not tell its clock: not asked again on this connection */
+    bool clock_known; /* within this check */
     struct probe_result result;
 };
 
@@ -56,7 +66,6 @@ void probe_finish(struct probe *probe);
 
 /* --- probe_steps.c --- */
 
-int64_t probe_now_us(void);
 void probe_begin_step(struct probe *probe, enum probe_step step);
 void probe_end_step(struct probe *probe);
 /* Begins a step and asks its question. */

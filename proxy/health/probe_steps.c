@@ -8,6 +8,7 @@
 #include "proxy/health/backend.h"
 #include "proxy/health/error_words.h"
 #include "proxy/health/handshake.h"
+#include "proxy/health/info.h"
 #include "proxy/health/probe_parts.h"
 
 static const char dataset_key[] = "respgate:dataset";
@@ -36,6 +37,7 @@ static void send_command(struct probe *probe, int argc, const char **argv)
     char *command = NULL;
     int len = redisFormatCommandArgv(&command, argc, argv, NULL);
 
+    fence_asked(&probe->backend->fence, probe_now_us());
     probe_limit(probe, probe->limits.answer_ms);
     if (len < 0)
         return; /* no memory: the check runs out of time */
@@ -115,6 +117,12 @@ void probe_start_step(struct probe *probe, enum probe_step step)
             send_name(probe);
         send_command(probe, 2, (const char *[]){"INFO", "replication"});
         return;
+    case PROBE_CLOCK:
+        if (probe->backend->metered)
+            send_command(probe, 2, (const char *[]){"INFO", "server"});
+        else
+            send_command(probe, 1, (const char *[]){"TIME"});
+        return;
     case PROBE_DATASET:
         if (needs_select(probe))
             send_select(probe);
@@ -132,9 +140,20 @@ static bool is_needed(const struct probe *probe, enum probe_step step)
         return false; /* part of connecting */
     if (step == PROBE_AUTH)
         return probe->backend->url.password;
+    if (step == PROBE_CLOCK)
+        return !probe->clock_known && !probe->clockless;
     if (step == PROBE_DATASET)
         return needs_select(probe) || needs_label(probe);
     return step < PROBE_STEPS;
+}
+
+/* A clock of before may be that of another process. */
+static void pass(struct probe *probe)
+{
+    if (!probe->clock_known)
+        fence_forget(&probe->backend->fence);
+    probe->result.passed = true;
+    probe_finish(probe);
 }
 
 /* The step that just ended was fine. */
@@ -150,8 +169,7 @@ void probe_go_on(struct probe *probe)
         probe_start_step(probe, (enum probe_step)step);
         return;
     }
-    probe->result.passed = true;
-    probe_finish(probe);
+    pass(probe);
 }
 
 /* --- replies --- */
@@ -214,21 +232,35 @@ static void on_ping_reply(struct probe *probe, const redisReply *reply)
     /* Where clients log in by themselves, the backend's own word on that is none against it. */
     if (cause == CAUSE_AUTH && probe->backend->clients_log_in && !probe->backend->url.password) {
         probe_end_step(probe);
-        probe->result.passed = true;
-        probe_finish(probe);
+        pass(probe);
         return;
     }
     fail_with_reply(probe, cause == CAUSE_NONE ? CAUSE_PROTOCOL : cause, reply);
 }
 
-/* The value of "key:value" in an INFO reply. */
-static void info_value(const char *info, const char *key, char *value, size_t len)
+static void learn(struct probe *probe, int64_t clock_us)
 {
-    const char *at = strstr(info, key);
+    if (clock_us == CLOCK_UNTOLD)
+        return;
+    probe->clock_known = true;
+    fence_learn(&probe->backend->fence, clock_us, probe_now_us());
+}
 
-    value[0] = 0;
-    if (at)
-        snprintf(value, len, "%.*s", (int)strcspn(at + strlen(key), "\r\n"), at + strlen(key));
+static bool is_pair(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->str && reply->element[1]->str;
+}
+
+static void on_clock_reply(struct probe *probe, const redisReply *reply)
+{
+    if (fails_anyway(probe, reply))
+        return;
+    if (reply->type == REDIS_REPLY_STRING)
+        learn(probe, clock_of_info(reply->str));
+    else if (is_pair(reply))
+        learn(probe, clock_of_time(reply->element[0]->str, reply->element[1]->str));
+    probe->clockless = !probe->clock_known;
+    probe_go_on(probe);
 }
 
 static void on_role_reply(struct probe *probe, const redisReply *reply)
@@ -237,8 +269,10 @@ static void on_role_reply(struct probe *probe, const redisReply *reply)
 
     if (fails_anyway(probe, reply))
         return;
-    if (reply->type == REDIS_REPLY_STRING)
+    if (reply->type == REDIS_REPLY_STRING) {
         info_value(reply->str, "role:", probe->result.role, sizeof(probe->result.role));
+        learn(probe, clock_of_info(reply->str));
+    }
     if (strcmp(probe->result.role, "slave") != 0) { /* an error too: who may not ask does not know the role */
         probe_go_on(probe);
         return;
@@ -317,6 +351,9 @@ void probe_on_reply(struct probe *probe, const redisReply *reply)
         return;
     case PROBE_ROLE:
         on_role_reply(probe, reply);
+        return;
+    case PROBE_CLOCK:
+        on_clock_reply(probe, reply);
         return;
     case PROBE_DATASET:
         if (probe->selecting)

@@ -11,6 +11,7 @@
 
 #include "proxy/net/conn_parts.h"
 #include "proxy/net/tls.h"
+#include "proxy/watch/counters.h"
 
 enum {
     READ_ROOM_MIN = 4096,      /* least room behind kept input, else its block grows */
@@ -233,6 +234,7 @@ static ssize_t receive(struct conn *conn, uint8_t **bytes, size_t *room)
     if (n <= 0)
         return n;
     conn->received += (size_t)n;
+    counter_add(&conn->loop->read_bytes[conn->order], (size_t)n);
     if (conn->in)
         conn->in->end += (uint32_t)n;
     return n;

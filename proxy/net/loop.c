@@ -40,14 +40,13 @@ void loop_finish(struct loop *loop)
     block_pool_finish(&loop->pool);
 }
 
-uint64_t loop_now_ms(struct loop *loop)
+void loop_read_clock(struct loop *loop)
 {
-    if (!loop->now_ms) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        loop->now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-    }
-    return loop->now_ms;
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    loop->now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    loop->now_ms = loop->now_us / 1000;
 }
 
 void loop_reap(struct loop *loop, struct reapable *object)

@@ -42,7 +42,9 @@ struct loop {
     STAILQ_HEAD(, deferred) deferred;
     SLIST_HEAD(, reapable) done;
     uint64_t now_ms; /* CLOCK_MONOTONIC, read once a turn; 0 = not read yet */
+    uint64_t now_us; /* the same reading, finer */
     bool stop;
+    _Atomic uint64_t read_bytes[LOOP_FLUSH_ORDERS], written_bytes[LOOP_FLUSH_ORDERS]; /* its thread writes, any reads */
     uint8_t scratch[BLOCK_LARGE]; /* where connections without leftovers read to */
     uint8_t record[BLOCK_LARGE];  /* where queued blocks are joined into one TLS record */
 };
@@ -54,8 +56,23 @@ void loop_finish(struct loop *loop);
 /* Turns until loop->stop. */
 void loop_run(struct loop *loop);
 
+void loop_read_clock(struct loop *loop);
+
 /* This turn's time in milliseconds. */
-uint64_t loop_now_ms(struct loop *loop);
+static inline uint64_t loop_now_ms(struct loop *loop)
+{
+    if (!loop->now_ms)
+        loop_read_clock(loop);
+    return loop->now_ms;
+}
+
+/* The same in microseconds, of which the low bits serve for differences. */
+static inline uint32_t loop_now_us(struct loop *loop)
+{
+    if (!loop->now_ms)
+        loop_read_clock(loop);
+    return (uint32_t)loop->now_us;
+}
 
 void loop_defer(struct loop *loop, struct deferred *work); /* not queued twice: the caller's care */
 void loop_reap(struct loop *loop, struct reapable *object);

@@ -37,6 +37,12 @@
     X(stray_pushes, "pushes on a shared lane, dropped")                                                                \
     X(tombstones, "replies dropped because their client was gone")                                                     \
     X(scripts_healed, "EVALSHA sent again as EVAL")                                                                    \
+    X(limits, "limiter calls, LIM.*, SEM.*, CL.THROTTLE and INCREX")                                                   \
+    X(limits_denied, "limiter calls that were denied")                                                                 \
+    X(limits_cached, "limiter calls denied here, because the backend must deny them again")                            \
+    X(limits_down, "limiter calls answered here, because no backend was usable")                                       \
+    X(limits_late, "limiter calls that came to the backend after their deadline and did nothing")                      \
+    X(slow_requests, "requests that took longer than stats.slowlog")                                                   \
     X(billed, "commands sent to a backend that charges for them")
 
 struct counters {

@@ -46,6 +46,19 @@ def respgate(directory, port, redis_port):
     })
 
 
+def respgate_with_rule(directory, port, redis_port):
+    """Denials of the rule `bench` are kept."""
+    command = respgate(directory, port, redis_port)
+    command.environment["RESPGATE_CONFIG"] = write(directory, "respgate.ini", """
+[limit bench]
+kind = gcra
+rate = 1/1h
+prefix = k
+deny_cache = yes
+""")
+    return command
+
+
 def haproxy_with(directory, port, redis_port, tuning="", options=""):
     config = write(directory, "haproxy.cfg", f"""
 global
@@ -138,13 +151,14 @@ def direct(directory, port, redis_port):
 COMMANDS = {
     "direct": direct,
     "respgate": respgate,
+    "respgate-rule": respgate_with_rule,
     "haproxy": haproxy,
     "haproxy-splice": haproxy_splice,
     "nutcracker": nutcracker,
     "nutcracker-1k": nutcracker_1k,
     "nginx": nginx,
 }
-PEERS = [name for name in COMMANDS if name not in ("direct", "respgate")]
+PEERS = [name for name in COMMANDS if name not in ("direct", "respgate", "respgate-rule")]
 
 PACKAGES = {
     "haproxy": ["haproxy"],

@@ -25,7 +25,7 @@
 enum { STALL_MS = 5000, EVENTS_PER_TURN = 512, CLIENTS_MAX = 18000, PIPELINE_MAX = 1024 };
 
 struct options {
-    const char *target, *preload;
+    const char *target, *preload, *file, *reply;
     unsigned clients, pipeline;
     double window_s, warmup_s;
     uint64_t requests;
@@ -40,7 +40,7 @@ struct address {
     socklen_t len;
 };
 
-static const char *const workload_names[] = {"get", "set", "getset", "mget10", "evalsha", "connect", "big"};
+static const char *const workload_names[] = {"get", "set", "getset", "mget10", "evalsha", "connect", "big", "file"};
 
 static void __attribute__((noreturn, format(printf, 1, 2))) refuse(const char *format, ...)
 {
@@ -58,7 +58,7 @@ static enum workload parse_workload(const char *name)
     for (size_t i = 0; i < sizeof(workload_names) / sizeof(*workload_names); i++)
         if (strcmp(name, workload_names[i]) == 0)
             return (enum workload)i;
-    refuse("--workload: one of get, set, getset, mget10, evalsha, connect, big");
+    refuse("--workload: one of get, set, getset, mget10, evalsha, connect, big, file");
 }
 
 static double parse_number(const char *name, const char *text, double min, double max)
@@ -78,7 +78,8 @@ static struct options parse_options(int argc, char **argv)
         {"seconds", required_argument, NULL, 's'},  {"warmup", required_argument, NULL, 'u'},
         {"requests", required_argument, NULL, 'n'}, {"workload", required_argument, NULL, 'w'},
         {"size", required_argument, NULL, 'd'},     {"keys", required_argument, NULL, 'k'},
-        {"cpu", required_argument, NULL, 'C'},      {NULL, 0, NULL, 0},
+        {"cpu", required_argument, NULL, 'C'},      {"file", required_argument, NULL, 'f'},
+        {"reply", required_argument, NULL, 'r'},    {NULL, 0, NULL, 0},
     };
     struct options options = {
         .clients = 50,
@@ -127,6 +128,12 @@ static struct options parse_options(int argc, char **argv)
         case 'C':
             options.cpu = (int)parse_number(known, text, 0, CPU_SETSIZE - 1);
             break;
+        case 'f':
+            options.file = text;
+            break;
+        case 'r':
+            options.reply = text;
+            break;
         default:
             exit(2);
         }
@@ -136,6 +143,8 @@ static struct options parse_options(int argc, char **argv)
     bool single = options.workload == WORK_CONNECT || options.value_len > INLINE_VALUE_MAX;
     if (single && options.pipeline > 1)
         refuse("--pipeline: 1 for connect and for values over %d bytes", INLINE_VALUE_MAX);
+    if (options.workload == WORK_FILE && !(options.file && options.reply))
+        refuse("--workload file: needs --file and --reply, what each reply begins with");
     return options;
 }
 
@@ -287,7 +296,10 @@ int main(int argc, char **argv)
     if (options.cpu >= 0)
         pin(options.cpu);
     wire_init(&load.wire, options.workload, options.keys, options.value_len);
-    preload(&load.wire, &backend);
+    if (options.workload != WORK_FILE)
+        preload(&load.wire, &backend);
+    else if (!wire_use_file(&load.wire, options.file, options.reply))
+        refuse("%s: cannot be read, or is not requests", options.file);
     load.target = target.bytes;
     load.target_len = target.len;
     load.pipeline = options.pipeline;

@@ -26,6 +26,7 @@ class Scenario:
     load: typing.Tuple[str, ...]  # arguments of bench_load
     targets: typing.Tuple[Target, ...]
     peers: typing.Tuple[str, ...] = ("haproxy", "nutcracker", "nginx")
+    prepare: typing.Optional[typing.Callable[[int], None]] = None  # the Redis on this port, before any load
 
 
 def targets(haproxy=None, nutcracker=None, nginx=None, rate=None, redis=None):

@@ -103,6 +103,9 @@ class Stage(contextlib.AbstractContextManager):
         redis_port, port = contestants.free_port(), contestants.free_port()
         self.redis = self._spawn("redis", contestants.redis(path, redis_port))
         self._await_answer(self.redis, redis_port)
+        self.redis_port = redis_port
+        if scenario.prepare:
+            scenario.prepare(redis_port)
         command = contestants.COMMANDS[contestant](path, port, redis_port)
         self.proxy = None
         if command:

@@ -7,6 +7,7 @@ import json
 import socketserver
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 
@@ -34,6 +35,10 @@ class FakeRedis(socketserver.ThreadingTCPServer):
             return b"+OK\r\n"
         if name == b"SCRIPT":
             return b"$40\r\n" + b"0" * 40 + b"\r\n"
+        if name == b"COUNT":
+            self.gets += 1
+            reply = b"*2\r\n:1\r\n:%d\r\n" % self.gets
+            return self.spoil(reply) if self.gets == SPOILED_REPLY else reply
         with self.lock:
             self.gets += 1
             spoiled = self.gets == SPOILED_REPLY
@@ -82,6 +87,17 @@ class LoadTest(unittest.TestCase):
             with self.subTest(workload):
                 code, report, _ = run_load(lambda reply: reply, "--workload", *workload)
                 self.assertEqual((code, report["requests"], report["errors"]), (0, REQUESTS, 0))
+
+    def test_requests_of_a_file(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"*2\r\n$5\r\nCOUNT\r\n$1\r\na\r\n*2\r\n$5\r\nCOUNT\r\n$3\r\n\r\nb\r\n")
+            file.flush()
+            arguments = ["--workload", "file", "--file", file.name, "--reply", "*2 :1", "--pipeline", "3"]
+            code, report, _ = run_load(lambda reply: reply, *arguments)
+            self.assertEqual((code, report["requests"], report["errors"]), (0, REQUESTS, 0))
+            self.assert_found(lambda reply: reply.replace(b":1", b":0", 1), "does not belong", *arguments)
+            self.assert_found(lambda reply: reply + b":3\r\n", "", *arguments)
+            self.assert_found(lambda _: b"-ERR no\r\n", "ERR no", *arguments)
 
     def test_value_of_another_key(self):
         self.assert_found(lambda reply: reply.replace(b"v0", b"v1", 1), "does not belong")

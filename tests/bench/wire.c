@@ -4,7 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NUMBER_LEN = 7, TAG_LEN = 1 + NUMBER_LEN + 1, KEY_BULK_LEN = 4 + 1 + NUMBER_LEN + 2 };
+enum {
+    NUMBER_LEN = 7,
+    TAG_LEN = 1 + NUMBER_LEN + 1,
+    KEY_BULK_LEN = 4 + 1 + NUMBER_LEN + 2,
+    FILE_REQUESTS_MAX = 100000
+};
 
 static void put_number(char *out, uint32_t number)
 {
@@ -53,15 +58,114 @@ void wire_init(struct wire *wire, enum workload workload, uint32_t keys, size_t 
     memcpy(wire->value_tail + wire->value_tail_len - 2, "\r\n", 2);
 }
 
+/* --- requests of a file --- */
+
+static bool read_file(struct wire *wire, const char *path, size_t *len)
+{
+    FILE *file = fopen(path, "rb");
+
+    if (!file)
+        return false;
+    fseek(file, 0, SEEK_END);
+    *len = (size_t)ftell(file);
+    rewind(file);
+    wire->file = malloc(*len + 1);
+    if (!wire->file)
+        abort();
+    bool whole = fread(wire->file, 1, *len, file) == *len;
+    wire->file[*len] = 0;
+    fclose(file);
+    return whole;
+}
+
+/* The end of the request at `at`: an array of bulk strings. NULL when it is none. */
+static char *request_end(char *at)
+{
+    unsigned long n = *at == '*' ? strtoul(at + 1, &at, 10) : 0;
+
+    if (!n)
+        return NULL;
+    at += 2;
+    for (; n; n--) {
+        if (*at != '$')
+            return NULL;
+        size_t len = strtoul(at + 1, &at, 10);
+        at += 2 + len + 2;
+    }
+    return at;
+}
+
+static bool index_file(struct wire *wire, size_t len)
+{
+    char *at = wire->file;
+    uint32_t n = 0;
+
+    wire->file_at = calloc(FILE_REQUESTS_MAX + 1, sizeof(*wire->file_at));
+    if (!wire->file_at)
+        abort();
+    while (at < wire->file + len && n < FILE_REQUESTS_MAX) {
+        char *end = request_end(at);
+        if (!end || end > wire->file + len)
+            return false;
+        if ((size_t)(end - at) > wire->file_most)
+            wire->file_most = (size_t)(end - at);
+        at = end;
+        wire->file_at[++n] = (size_t)(at - wire->file);
+    }
+    wire->keys = n;
+    return n;
+}
+
+bool wire_use_file(struct wire *wire, const char *path, const char *start)
+{
+    size_t len, at = 0;
+
+    for (; *start && at < sizeof(wire->start) - 3; start++) {
+        if (*start == ' ')
+            at += (size_t)sprintf(wire->start + at, "\r\n");
+        else
+            wire->start[at++] = *start;
+    }
+    memcpy(wire->start + at, "\r\n", 3);
+    wire->lines = 1 + (unsigned)strtoul(wire->start + 1, NULL, 10);
+    return *wire->start == '*' && read_file(wire, path, &len) && index_file(wire, len);
+}
+
+static char *ask_file(const struct wire *wire, struct ask ask, char *out)
+{
+    size_t at = wire->file_at[ask.key];
+
+    return put(out, wire->file + at, wire->file_at[ask.key + 1] - at);
+}
+
+/* `pos` counts bytes and `value` lines of the reply. */
+static enum heard hear_lines(const struct wire *wire, struct hearing *hearing, const char *bytes, size_t len,
+                             size_t *used)
+{
+    size_t start_len = strlen(wire->start);
+
+    for (; *used < len; (*used)++, hearing->pos++) {
+        if (hearing->pos < start_len && bytes[*used] != wire->start[hearing->pos])
+            return HEARD_WRONG;
+        if (bytes[*used] == '\n' && ++hearing->value == wire->lines) {
+            (*used)++;
+            return HEARD_REPLY;
+        }
+    }
+    return HEARD_MORE;
+}
+
 void wire_finish(struct wire *wire)
 {
+    free(wire->file);
+    free(wire->file_at);
     free(wire->value_tail);
 }
 
 size_t wire_ask_max(const struct wire *wire)
 {
     size_t inline_len = wire->value_len > INLINE_VALUE_MAX ? 0 : wire->value_len;
-    return 128 + MGET_KEYS * KEY_BULK_LEN + inline_len;
+    return wire->file_most + 128 + MGET_KEYS * KEY_BULK_LEN + inline_len;
 }
 
 struct ask wire_choose(const struct wire *wire, uint64_t sequence, uint32_t random)
@@ -109,6 +213,8 @@ size_t wire_ask(const struct wire *wire, struct ask ask, char *out)
     char *end;
     if (ask.write)
         end = ask_set(wire, ask, out);
+    else if (wire->workload == WORK_FILE)
+        end = ask_file(wire, ask, out);
     else if (wire->workload == WORK_MGET10)
         end = ask_mget(wire, ask, out);
     else if (wire->workload == WORK_EVALSHA)
@@ -206,6 +312,8 @@ enum heard wire_hear(const struct wire *wire, struct ask ask, struct hearing *he
         hearing->error_reply = true;
     if (hearing->error_reply)
         return hear_error_reply(bytes, len, used);
+    if (wire->workload == WORK_FILE)
+        return hear_lines(wire, hearing, bytes, len, used);
 
     while (hearing->value < values) {
         struct expected expected;

@@ -3,7 +3,8 @@
  *
  * A workload is a key space whose values are known: the value of key n starts with the tag "v<n>:". So every reply is
  * known in advance but for the inside of its value, and checking is comparing with what must come: type, length, tag
- * and the closing CRLF. Owner: main; read-only once built; no sockets in here.
+ * and the closing CRLF. With WORK_FILE the requests are those of a file, and a reply is an array of integers that
+ * begins in a known way. Owner: main; read-only once built; no sockets in here.
  */
 #pragma once
 
@@ -11,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum workload { WORK_GET, WORK_SET, WORK_GETSET, WORK_MGET10, WORK_EVALSHA, WORK_CONNECT, WORK_BIG };
+enum workload { WORK_GET, WORK_SET, WORK_GETSET, WORK_MGET10, WORK_EVALSHA, WORK_CONNECT, WORK_BIG, WORK_FILE };
 
 enum {
     MGET_KEYS = 10,
@@ -33,6 +34,11 @@ struct wire {
     size_t bulk_header_len;
     char *value_tail; /* the value after its tag, then CRLF */
     size_t value_tail_len;
+    char *file;       /* WORK_FILE: its requests, `keys` of them */
+    size_t *file_at;  /* where each begins, and where the last one ends */
+    size_t file_most; /* the longest */
+    char start[32];   /* what each reply begins with, such as "*8\r\n:1\r\n" */
+    unsigned lines;   /* of each reply */
 };
 
 /* One request in flight: which key it names and whether it writes. */
@@ -51,6 +57,8 @@ struct hearing {
 };
 
 void wire_init(struct wire *wire, enum workload workload, uint32_t keys, size_t value_len);
+/* Takes the requests of a file in place of all that; `start` is what each reply begins with, a blank for CRLF. */
+bool wire_use_file(struct wire *wire, const char *path, const char *start);
 void wire_finish(struct wire *wire);
 
 /* Room that `wire_ask` may need for one request. */

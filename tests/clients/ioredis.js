@@ -99,6 +99,22 @@ const commands = {
     assert.deepEqual(got, Array.from({ length: 500 }, (_, i) => String(i)));
   },
 
+  async 'COMMAND tells each command once, and INFO the same of each name'(own) {
+    const redis = open(own);
+    const all = await redis.command();
+    assert.equal(all.length, await redis.command('COUNT'));
+    const names = all.map(([name]) => name);
+    assert.equal(new Set(names).size, names.length);
+    const withoutSubcommands = (entries) => entries.map((entry) => entry.slice(0, 9)); // whose order is by chance
+    assert.deepEqual(withoutSubcommands(await redis.command('INFO', ...names)), withoutSubcommands(all));
+    for (const [name, arity, flags, first, last, step, categories] of all) {
+      assert.ok([arity, first, last, step].every(Number.isInteger), name);
+      assert.ok(flags.every((flag) => typeof flag === 'string') && categories.every((word) => word[0] === '@'), name);
+    }
+    assert.deepEqual(all[names.indexOf('mset')].slice(3, 6), [1, -1, 2]);
+    assert.deepEqual(await redis.command('GETKEYS', 'MSET', 'io:a', 1, 'io:b', 2), ['io:a', 'io:b']);
+  },
+
   async 'binary values of any size come back'(own) {
     const redis = open(own);
     for (const size of [0, 1, 65535, 65536, 3000000]) {
@@ -240,7 +256,9 @@ const waiting = {
     listener.on('pmessage', (pattern, channel, text) => heard.push(`${channel} ${text}`));
     await listener.psubscribe('__key*@4__:*');
     await redis.set('io:short', 'x', 'PX', 20);
-    await until(() => heard.includes('__keyevent@4__:expired io:short'), 'the key to expire');
+    await until(() => heard.includes('__keyevent@4__:expired io:short'), 'the key to expire').catch(async (failure) => {
+      throw new Error(`${failure.message}; heard ${heard}, left ${await redis.pttl('io:short')} ms`);
+    });
     assert.ok(heard.includes('__keyspace@4__:io:short set'));
     await redis.config('SET', 'notify-keyspace-events', before[1]);
   },

@@ -101,6 +101,22 @@ const commands = {
     assert.deepEqual(raw, RESP === 3 ? [['a', 1], ['b', 2.5]] : ['a', '1', 'b', '2.5']);
   },
 
+  async 'COMMAND tells each command once, and INFO the same of each name'(own) {
+    const client = await open(own);
+    const all = await client.command();
+    assert.equal(all.length, await client.commandCount());
+    const names = all.map(({ name }) => name);
+    assert.equal(new Set(names).size, names.length);
+    const withoutSubcommands = (entries) => entries.map((entry) => ({ ...entry, subcommands: [] })); // in any order
+    assert.deepEqual(withoutSubcommands(await client.commandInfo(names)), withoutSubcommands(all));
+    const listed = await client.commandList();
+    assert.deepEqual([...listed].filter((name) => !name.includes('|')).sort(), [...names].sort());
+    assert.ok(all.every(({ flags, categories }) => flags instanceof Set && categories instanceof Set));
+    assert.equal(all[names.indexOf('mset')].lastKeyIndex, -1);
+    assert.deepEqual(await client.commandGetKeys(['MSET', 'node:a', '1', 'node:b', '2']), ['node:a', 'node:b']);
+    assert.equal((await client.commandGetKeysAndFlags(['GET', 'node:a'])).length, 1);
+  },
+
   async 'binary values of any size come back'(own) {
     const client = await open(own);
     const buffers = client.withTypeMapping({ [nodeRedis.RESP_TYPES.BLOB_STRING]: Buffer });

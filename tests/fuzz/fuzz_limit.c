@@ -117,7 +117,7 @@ static void check_reply(const uint8_t *data, size_t size)
 
     assert(w.bytes);
     enum limit_outcome outcome = limit_verdict(shape, data[2] & 1 ? 3 : 2, data + 3, size - 3, &w);
-    assert(!w.full && (outcome == LIMIT_CHANGED || outcome == LIMIT_TOO_LATE || w.len == 0));
+    assert(!w.full && (outcome == LIMIT_CHANGED || w.len == 0));
     reply_scan_reset(&scan);
     bool whole = reply_scan(&scan, data + 3, size - 3, &reply_limits_default) == RESP_DONE && scan.pos == size - 3;
     if (whole && w.len > 0) {

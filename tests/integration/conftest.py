@@ -22,6 +22,18 @@ def pytest_sessionstart(session):
     session.config.stash[FIGURES] = []
 
 
+def pytest_sessionfinish(session):
+    """Of a process that runs some of the tests (pytest-xdist): for the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = session.config.stash[FIGURES]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Takes them."""
+    node.config.stash[FIGURES].extend(getattr(node, "workeroutput", {}).get("figures", []))
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """The measured figures, one a line, for tests/run to repeat."""
     for line in config.stash[FIGURES]:

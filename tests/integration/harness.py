@@ -21,11 +21,17 @@ LEDGER_OUTCOMES = ("replied", "unavailable", "unknown", "state", "limited", "den
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
 
 
+def port_range():
+    """Where this process looks for ports, apart from its like when tests run side by side (pytest-xdist)."""
+    side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return 12000 + side * 5000, 17000 + side * 5000
+
+
 def free_port():
     """A TCP port on loopback that nobody uses now. Below the range from which the kernel takes the ports of outgoing
     connections, so that none of those can sit on it before a server binds it, or while the server restarts."""
     while True:
-        port = random.randrange(12000, 32000)
+        port = random.randrange(*port_range())
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -137,13 +143,15 @@ class RedisServer(Process):
     """A real redis-server on 127.0.0.1 without persistence.
 
     `config` is redis.conf as a dict; a list repeats the key: {"requirepass": "s", "user": ["bob on >pw ~* &* +@all"]}.
+    `env` is added to the test's own environment.
     """
 
     name = "redis"
     binary = "redis-server"
 
-    def __init__(self, directory, port=None, unixsocket=False, config=None):
+    def __init__(self, directory, port=None, unixsocket=False, config=None, env=None):
         super().__init__(directory)
+        self.env = {**os.environ, **(env or {})}
         self.port = port or free_port()
         self.socket_path = self.directory / f"redis-{self.port}.sock" if unixsocket else None
         self.config = config or {}
@@ -152,7 +160,7 @@ class RedisServer(Process):
         """Write the configuration, start, wait until it answers PING."""
         path = self.directory / f"redis-{self.port}.conf"
         path.write_text("".join(f"{line}\n" for line in self.config_lines()))
-        self.spawn([self.binary, str(path)])
+        self.spawn([self.binary, str(path)], self.env)
         self.wait_ready(self.answers)
         return self
 
@@ -212,7 +220,7 @@ def respgate_env(extra=None):
 def minimal_env(**more):
     """The two variables that are all it takes; nobody listens where the backend should be."""
     return {"RESPGATE_LISTEN_ADDRESS": f"127.0.0.1:{free_port()}", "RESPGATE_BACKEND_URL": "redis://127.0.0.1:1/0",
-            **more}
+            "RESPGATE_STATS_ADDRESS": "", **more}
 
 
 def run_respgate(*arguments, env=None, timeout=10):
@@ -258,6 +266,7 @@ class Respgate(Process):
     def __init__(self, directory, backend_url, settings=None, env=None, expect_exit=0, port=None):
         super().__init__(directory)
         self.port = port or free_port()
+        self.stats_port = free_port()
         self.backend_url = backend_url
         common = dict(item.split("=", 1) for item in os.environ.get("HARNESS_SETTINGS", "").split())
         self.settings = {**common, **(settings or {})}
@@ -272,6 +281,8 @@ class Respgate(Process):
             argv += ["--set", f"{key}={value}"]
         address = f"127.0.0.1:{self.port}"
         env = {"RESPGATE_LISTEN_ADDRESS": address, **self.extra_env}
+        if self.stats_port:
+            env.setdefault("RESPGATE_STATS_ADDRESS", f"127.0.0.1:{self.stats_port}")
         if self.backend_url:
             env["RESPGATE_BACKEND_URL"] = self.backend_url
         self.spawn(argv, respgate_env(env))

@@ -14,7 +14,7 @@ LARGE = 200_000_000
 EXTRA_MAX = 2 * MIB
 SLOWLY = 64 * KIB  # every 5 ms: 13 MB/s
 DECENTLY = 100_000_000  # a second
-OTHERS_WAIT_MAX_MS = 2000  # a second of patience, counted only while nothing moves
+OTHERS_WAIT_MAX_MS = 2000  # the patience, counted only while nothing moves, and the rest of the reply
 
 
 @pytest.fixture

@@ -185,7 +185,8 @@ def test_half_a_reply_is_unknown_and_not_a_byte_of_it_is_delivered(fake, gate, h
     one, two = gate.connect(), gate.connect()
     fake.once("GET", ending(half))
     one.command("GET", "k")
-    assert one.read_reply().startswith(b"-RGUNKNOWN ")
+    reply = one.read_reply()
+    assert reply.startswith(b"-RGUNKNOWN "), reply
     assert serves(one) and serves(two)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import encode, wait_until
+from harness import encode, free_port, wait_until
 from limiter_scripts.lab import FOREIGN, ODD_KEYS, START_US, Lab, assemble, is_error
 from limiter_scripts.translated import Translator
 from test_limiter_scripts_throttle import VECTORS
@@ -189,7 +189,7 @@ def test_a_late_call_says_that_it_did_nothing(redis_server):
     with Lab(redis_server, virtual=False) as lab:
         late = Translator(lab, "--deadline-us", str(lab.now_server_us() - 1))
         for command in EVERY_COMMAND:
-            assert late.call(*command) == "RGUNAVAIL the limiter call came too late and did nothing, safe to retry"
+            assert late.call(*command) == "RGUNAVAIL the limiter call came after its deadline and did nothing, safe to retry"
         assert lab.call("DBSIZE") == 0
 
 
@@ -211,7 +211,7 @@ def test_a_script_that_is_not_there_says_so_and_goes_as_text(redis_server):
 
 def test_a_cluster_takes_every_call(start_redis):
     """A cluster refuses a script whose keys lie in several slots: each companion must lie with its key."""
-    server = start_redis(config={"cluster-enabled": "yes"})
+    server = start_redis(config={"cluster-enabled": "yes", "cluster-port": free_port()})
     with Lab(server, virtual=False) as lab:
         lab.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         wait_until(lambda: b"cluster_state:ok" in lab.call("CLUSTER", "INFO"), what="the cluster")

@@ -33,6 +33,7 @@ CALLS = {
     "sem_holders": (["k", "m"], (5,)),
     "sem_leave": (["q", "d"], ("t", 1)),
     "sem_release": (["k", "m"], ("t",)),
+    "sem_give_back": (["k", "m"], ("t", 5)),
     "sem_renew": (["k", "m"], ("t", 10**8)),
 }
 WRITES = ["cl_throttle", "increx", "lim_gcra", "lim_multi", "lim_slide", "lim_slide_log", "lim_window", "repair_act",
@@ -92,7 +93,7 @@ def test_a_late_call_does_nothing_and_says_so(lab, name):
         lab.call("ZADD", key, lab.now_us + 1000, "t")
     before = lab.call("KEYS", "*")
     late = lab.run(name, keys, *args, deadline_us=lab.now_us - 1)
-    assert late.startswith("EXPIRED ") and late == "EXPIRED the call came after its deadline and did nothing"
+    assert late == "RGUNAVAIL the limiter call came after its deadline and did nothing, safe to retry"
     assert lab.call("KEYS", "*") == before
     on_time = lab.run(name, keys, *args, deadline_us=lab.now_us)
     assert not isinstance(on_time, str)
@@ -103,9 +104,9 @@ def test_a_late_call_does_nothing_and_says_so(lab, name):
 def test_a_late_call_keeps_what_a_release_would_remove(lab):
     lab.run("sem_acquire", ["k", "m"], 2, 10**6, "t", 1, "plain")
     before = lab.dump("k", "m")
-    for name in ("sem_release", "sem_clear", "lim_reset"):
+    for name in ("sem_release", "sem_give_back", "sem_clear", "lim_reset"):
         keys, args = CALLS[name]
-        assert lab.run(name, keys, *args, deadline_us=lab.now_us - 1).startswith("EXPIRED ")
+        assert lab.run(name, keys, *args, deadline_us=lab.now_us - 1).startswith("RGUNAVAIL ")
     assert lab.dump("k", "m") == before
 
 
@@ -119,7 +120,7 @@ def test_a_paused_backend_does_no_old_work_when_it_wakes(redis_server):
         lab.connection.command(*request)
         wait_until(lambda: time.time_ns() // 1000 > deadline_us, what="the deadline")
         redis_server.resume()
-        assert lab.connection.read_value().startswith("EXPIRED ") and lab.call("DBSIZE") == 0
+        assert lab.connection.read_value().startswith("RGUNAVAIL ") and lab.call("DBSIZE") == 0
 
 
 @pytest.mark.parametrize("name", ["sem_check", "sem_count", "sem_holders"])

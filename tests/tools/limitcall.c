@@ -155,7 +155,7 @@ static int shape(const struct options *options, const uint8_t *reply, size_t len
     if (!w.bytes)
         return EXIT_FAILURE;
     outcome = limit_verdict(call.shape, options->resp, reply, len, &w);
-    if (outcome == LIMIT_PASS)
+    if (outcome == LIMIT_PASS || outcome == LIMIT_TOO_LATE)
         write_all(reply, len);
     else
         write_all(w.bytes, w.len);

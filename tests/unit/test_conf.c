@@ -68,6 +68,7 @@ static void test_defaults(void **state)
     assert_int_equal(conf_number(conf, "backend", "default", "idle_timeout"), 60000);
     assert_int_equal(conf_number(conf, "backend", "default", "priority"), 100);
     assert_int_equal(conf_number(conf, "backend", "default", "metered"), 0);
+    assert_string_equal(conf_string(conf, "backend", "default", "dialect"), "auto");
     assert_string_equal(conf_string(conf, "backend", "default", "dataset"), "");
     assert_string_equal(conf_string(conf, "backend", "default", "url_env"), "");
     assert_string_equal(conf_string(conf, "tls", NULL, "ca_file"), "system");
@@ -284,7 +285,7 @@ static void test_too_many_sections(void **state)
     }
     char *errors;
     assert_null(load(ini, NULL, NULL, &errors));
-    assert_ptr_equal(strstr(errors, "t.ini:1991: backend: more than 1000 sections\n"), errors);
+    assert_ptr_equal(strstr(errors, "t.ini:1987: backend: more than 1000 sections\n"), errors);
     free(errors);
     free(ini);
 }

@@ -133,6 +133,7 @@ static void test_values(void **state)
          "--set: health.seed: \"9007199254740993\" is not a number from 0 to 9007199254740992"},
         {"backend.a.priority=1000001", "--set: backend.a.priority: \"1000001\" is not a number from 0 to 1000000"},
         {"backend.a.metered=maybe", "--set: backend.a.metered: \"maybe\" is not yes or no (or true false on off 1 0)"},
+        {"backend.a.dialect=lua", "--set: backend.a.dialect: \"lua\" is not one of auto|plain|upstash"},
         {"backend.a.verify=most", "--set: backend.a.verify: \"most\" is not one of full|chain|none"},
         {"backend.a.url_env=A-B", "--set: backend.a.url_env: is not the name of an environment variable"},
         {"backend.a.connections=17", "--set: backend.a.connections: \"17\" is not a number from 1 to 16"},

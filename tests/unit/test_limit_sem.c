@@ -35,6 +35,17 @@ static void test_leaving_the_queue(void **state)
     assert_string_equal(line_of_call(), "sem_leave | q:k d:k | tok 3");
 }
 
+static void test_giving_back(void **state)
+{
+    (void)state;
+    settings.reservations = true;
+    becomes("SEM.ACQUIRE k 5 1 tok COST 3 WAIT 9 FIFO",
+            "sem_acquire_fifo | k m:k q:k d:k p:k | 5 1000 tok 3 plain 3000000");
+    settings.reservations = false;
+    limit_call_give_back(&call, 70);
+    assert_string_equal(line_of_call(), "sem_give_back | k m:k | tok 1070");
+}
+
 static void test_acquire_refusals(void **state)
 {
     static const char *const bad[] = {"SEM.ACQUIRE k 5 1 t COST",
@@ -159,13 +170,10 @@ static void test_many_tokens(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_acquire),
-        cmocka_unit_test(test_leaving_the_queue),
-        cmocka_unit_test(test_acquire_refusals),
-        cmocka_unit_test(test_renew_and_check),
-        cmocka_unit_test(test_release_and_revoke),
-        cmocka_unit_test(test_looking),
-        cmocka_unit_test(test_binary_tokens),
+        cmocka_unit_test(test_acquire),         cmocka_unit_test(test_leaving_the_queue),
+        cmocka_unit_test(test_giving_back),     cmocka_unit_test(test_acquire_refusals),
+        cmocka_unit_test(test_renew_and_check), cmocka_unit_test(test_release_and_revoke),
+        cmocka_unit_test(test_looking),         cmocka_unit_test(test_binary_tokens),
         cmocka_unit_test(test_many_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

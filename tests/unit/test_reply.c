@@ -49,10 +49,11 @@ static void test_shapes_of_resp2(void **state)
 
     reply_array(&w, 2);
     reply_map(&w, 2, 7);
+    reply_set(&w, 2, 5);
     reply_push(&w, 2, 3);
     reply_null(&w, 2);
     reply_verbatim(&w, 2, "a=b\n", 4);
-    WROTE(w, "*2\r\n*14\r\n*3\r\n$-1\r\n$4\r\na=b\n\r\n");
+    WROTE(w, "*2\r\n*14\r\n*5\r\n*3\r\n$-1\r\n$4\r\na=b\n\r\n");
 }
 
 static void test_shapes_of_resp3(void **state)
@@ -62,10 +63,11 @@ static void test_shapes_of_resp3(void **state)
 
     reply_array(&w, 0);
     reply_map(&w, 3, 7);
+    reply_set(&w, 3, 5);
     reply_push(&w, 3, 3);
     reply_null(&w, 3);
     reply_verbatim(&w, 3, "a=b\n", 4);
-    WROTE(w, "*0\r\n%7\r\n>3\r\n_\r\n=8\r\ntxt:a=b\n\r\n");
+    WROTE(w, "*0\r\n%7\r\n~5\r\n>3\r\n_\r\n=8\r\ntxt:a=b\n\r\n");
 }
 
 static void write_some(struct reply_writer *w)

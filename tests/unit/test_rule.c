@@ -22,7 +22,7 @@ static const struct rule_spec specs[] = {
      .period_ms = 60000,
      .burst = 20,
      .on_backend_down = RULE_DOWN_LOCAL,
-     .deny_cache = RULE_DENY_CACHE_YES,
+     .deny_cache = true,
      .shadow = true,
      .local_share = 33},
     {.name = "api-2", .kind = RULE_GCRA, .count = 7, .period_ms = 1000},
@@ -125,7 +125,7 @@ static void test_values(void **state)
     assert_true(api->shadow);
     assert_int_equal(api->local_share, 33);
     assert_int_equal(api->on_backend_down, RULE_DOWN_LOCAL);
-    assert_int_equal(api->deny_cache, RULE_DENY_CACHE_YES);
+    assert_true(api->deny_cache);
     const struct rule *runs = rule_find(table, (const uint8_t *)"runs", 4);
     assert_int_equal(runs->limit, 5);
     assert_int_equal(runs->count, 0);

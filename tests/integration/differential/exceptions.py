@@ -7,6 +7,8 @@ differ; what is left must be equal. An entry nobody needed fails the test.
 import re
 from dataclasses import dataclass
 
+from command_own import OWN, without_own
+
 NUMBER = rb"-?\d+(?:\.\d+)?"
 STABLE_INFO = re.compile(
     rb"^(redis_version|redis_git_sha1|redis_mode|os|arch_bits|multiplexing_api|gcc_version|process_id|tcp_port|"
@@ -126,6 +128,11 @@ LIST = [
           ("client|info", "client|list"), body(client_lines)),
     Entry("client-list-scope", "CLIENT LIST shows the clients of this respgate, not all of the server", (),
           body(field_names)),
+    Entry("own-commands", "respgate's own commands stand behind those of the server; without them the reply is the same",
+          ("command", "command|info", "command|list"), without_own),
+    Entry("own-docs", "the same in COMMAND DOCS", ("command|docs",), lambda raw: without_own(raw, paired=True)),
+    Entry("own-count", "the same in COMMAND COUNT, of the 240 commands of Redis 7.0", ("command|count",),
+          lambda raw: b":240\r\n" if raw == b":%d\r\n" % (240 + len(OWN)) else raw),
     Entry("redirect-id", "the client that receives invalidations has an id of respgate's",
           ("client|getredir", "client|trackinginfo"), sub(rb":[1-9]\d*", b":ID")),
     Entry("bulk-end", "the two bytes behind a bulk must be CR LF: Redis does not look, a proxy must not guess", (),

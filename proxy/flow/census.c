@@ -1,0 +1,60 @@
+#include "proxy/flow/census.h"
+
+#include "proxy/flow/client.h"
+#include "proxy/flow/pool.h"
+#include "proxy/flow/worker.h"
+#include "proxy/watch/meter.h"
+
+enum { SILENT_MS = 10000 };
+
+bool census_is_silent(const struct client *client, uint64_t now_ms)
+{
+    return !client->has_worked && now_ms - client->created_ms > SILENT_MS;
+}
+
+void census_count(struct census *census, const struct client *client, uint64_t now_ms)
+{
+    const struct session *session = &client->session;
+
+    census->pinned += client->pin != NULL;
+    census->tx += session->tx_open || session->watching;
+    census->pubsub += session_subscriptions(session) > 0;
+    census->blocking += client->blocked;
+    census->waiting += client->inflight && !client->blocked;
+    census->silent += census_is_silent(client, now_ms);
+}
+
+void census_publish(struct worker *worker, const struct census *census)
+{
+#define X(name, help) atomic_store_explicit(&worker->census.name, census->name, memory_order_relaxed);
+    CENSUS(X)
+#undef X
+}
+
+static uint64_t in_flight(const struct lane_list *lanes)
+{
+    const struct lane *lane;
+    uint64_t n = 0;
+
+    TAILQ_FOREACH(lane, lanes, link)
+    n += request_count(&lane->queue);
+    return n;
+}
+
+void census_of_lanes(struct worker *worker)
+{
+    struct pool *pool;
+
+    LIST_FOREACH(pool, &worker->pools, link)
+    pool->meter->lanes_counted = pool->meter->inflight_counted = 0;
+    LIST_FOREACH(pool, &worker->pools, link)
+    {
+        pool->meter->lanes_counted += pool->n_lanes;
+        pool->meter->inflight_counted += in_flight(&pool->shared) + in_flight(&pool->busy);
+    }
+    LIST_FOREACH(pool, &worker->pools, link)
+    {
+        atomic_store_explicit(&pool->meter->lanes, pool->meter->lanes_counted, memory_order_relaxed);
+        atomic_store_explicit(&pool->meter->inflight, pool->meter->inflight_counted, memory_order_relaxed);
+    }
+}

@@ -1,0 +1,26 @@
+/*
+ * The first word of a backend's error reply, as a closed list: whatever else a backend or a script calls its errors is
+ * OTHER, so that nobody can make series. Pure.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* clang-format off */
+#define ERROR_CODES(X)                                                                                                 \
+    X(ERR) X(WRONGTYPE) X(NOSCRIPT) X(NOAUTH) X(WRONGPASS) X(NOPERM) X(OOM) X(BUSY) X(LOADING) X(READONLY)             \
+    X(MISCONF) X(EXECABORT) X(MOVED) X(ASK) X(CLUSTERDOWN) X(TRYAGAIN) X(CROSSSLOT) X(BUSYGROUP) X(NOGROUP)            \
+    X(BUSYKEY) X(UNBLOCKED) X(MASTERDOWN) X(NOREPLICAS) X(NOPROTO) X(OTHER)
+
+enum error_code {
+#define X(name) ERROR_CODE_##name,
+    ERROR_CODES(X)
+#undef X
+    ERROR_CODES_N
+};
+/* clang-format on */
+
+const char *error_code_name(enum error_code code); /* "WRONGTYPE" */
+/* Of a reply from its '-' on. */
+enum error_code error_code_of(const uint8_t *reply, size_t len);

@@ -1,0 +1,54 @@
+/* What main's thread counts: checks of the backends, and what was chosen because of them. */
+#include "proxy/health/monitor.h"
+#include "proxy/health/snapshot.h"
+#include "proxy/watch/meter.h"
+#include "proxy/watch/metrics.h"
+#include "proxy/watch/scene.h"
+
+_Static_assert((int)TALLY_WHYS == ROUTE_ALL_DOWN + 1, "each reason has a count");
+
+static void write_checks(const struct snapshot *snapshot, struct metric_out *out)
+{
+    metric_family(out, "backend_check_duration_seconds", METRIC_HISTOGRAM,
+                  "How long checks of a backend took, passed or failed.");
+    for (unsigned i = 0; i < snapshot->n; i++) {
+        struct distribution distribution = {0};
+        distribution_add(&distribution, &snapshot->at[i].backend->tally->checks);
+        metric_distribution(out, METRIC_LABELS({"backend", snapshot->at[i].backend->name}), &distribution);
+    }
+    metric_family(out, "backend_check_failures", METRIC_COUNTER, "Checks of a backend that failed, by what was wrong.");
+    for (unsigned i = 0; i < snapshot->n; i++)
+        for (unsigned cause = CAUSE_NONE + 1; cause < CAUSE_SLOW; cause++)
+            metric_sample(out,
+                          METRIC_LABELS({"backend", snapshot->at[i].backend->name},
+                                        {"reason", health_cause_name((enum health_cause)cause)}),
+                          (double)snapshot->at[i].backend->tally->failures[cause]);
+}
+
+static void write_selections(const struct scene *scene, struct metric_out *out)
+{
+    static const enum route_why whys[] = {ROUTE_FIRST, ROUTE_FAILOVER, ROUTE_FAILBACK, ROUTE_PINNED};
+    const struct snapshot *snapshot = scene->snapshot;
+
+    metric_family(out, "backend_selections", METRIC_COUNTER, "Times a backend became the one in use, by why.");
+    for (unsigned i = 0; i < snapshot->n; i++)
+        for (unsigned why = 0; why < sizeof(whys) / sizeof(whys[0]); why++)
+            metric_sample(out,
+                          METRIC_LABELS({"backend", snapshot->at[i].backend->name}, {"why", route_why_text(whys[why])}),
+                          (double)snapshot->at[i].backend->tally->selections[whys[why]]);
+    metric_single(out, "unselections", METRIC_COUNTER, "Times no backend was usable any more.",
+                  (double)scene->unselected);
+    metric_single(out, "dataset_changes", METRIC_COUNTER, "Times the backend in use changed to one with other data.",
+                  (double)scene->dataset_changes);
+}
+
+void metrics_write_checks(const struct scene *scene, struct metric_out *out)
+{
+    metric_single(out, "loop_stalls", METRIC_COUNTER,
+                  "Times the main thread stood still for so long that checks had to be made anew.",
+                  (double)monitor_stalls(scene->monitor));
+    if (!scene->snapshot)
+        return;
+    write_checks(scene->snapshot, out);
+    write_selections(scene, out);
+}
