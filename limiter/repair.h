@@ -45,9 +45,12 @@ struct repair_rule {
     enum repair_late late;
     int64_t max;    /* places; the cap of kind incr; 0: none, or not known while observing */
     int64_t ttl_ms; /* of a key that the client leaves without an end; 0: none */
+    bool allow;     /* while no backend can decide, all places are free; else all are taken */
 };
 
-/* Plain values, checked by the configuration. Only name, pattern, kind, mode, late, max and ttl_ms are read. */
+/*
+ * Plain values, checked by the configuration. Only name, pattern, kind, mode, late, max, ttl_ms and allow are read.
+ */
 struct repair_table;
 
 struct repair_table *repair_table_new(const struct repair_rule *rules, size_t n); /* NULL without memory */

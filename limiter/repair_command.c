@@ -121,6 +121,22 @@ static bool act(struct repair_command *command)
     }
 }
 
+bool repair_may_concern(const struct repair_table *table, const struct command *row)
+{
+    unsigned kinds = roles[row->id].kinds;
+
+    for (size_t i = 0; i < repair_table_count(table); i++)
+        if (repair_table_at(table, i)->kind & kinds)
+            return true;
+    return false;
+}
+
+const struct repair_rule *repair_rule_of(const struct repair_table *table, const struct command *row,
+                                         const uint8_t *key, size_t len)
+{
+    return repair_table_find(table, roles[row->id].kinds, key, len);
+}
+
 bool repair_classify(struct repair_command *command, const struct repair_table *table, const struct command *row,
                      const struct limit_slice *args, uint32_t argc)
 {
@@ -128,7 +144,7 @@ bool repair_classify(struct repair_command *command, const struct repair_table *
 
     if (!role->kinds || argc < 2 || !command_arity_ok(row, argc) || args[1].len > UINT32_MAX / 2)
         return false;
-    const struct repair_rule *rule = repair_table_find(table, role->kinds, args[1].bytes, args[1].len);
+    const struct repair_rule *rule = repair_rule_of(table, row, args[1].bytes, args[1].len);
 
     if (!rule)
         return false;

@@ -32,6 +32,13 @@ struct repair_command {
     bool adds_score;        /* ZADD INCR */
 };
 
+/* Whether rules of the table may have to do with such commands, whatever their keys. */
+bool repair_may_concern(const struct repair_table *table, const struct command *row);
+
+/* The rule of a command of which no more than the key is known; NULL: none. */
+const struct repair_rule *repair_rule_of(const struct repair_table *table, const struct command *row,
+                                         const uint8_t *key, size_t len);
+
 /* args[0] is the command's name and `row` its row. False: no rule has to do with it. */
 bool repair_classify(struct repair_command *command, const struct repair_table *table, const struct command *row,
                      const struct limit_slice *args, uint32_t argc);

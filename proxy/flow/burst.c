@@ -7,12 +7,15 @@
 
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit.h"
+#include "proxy/flow/repair.h"
 #include "proxy/flow/script_cache.h"
 
 struct member {
     const uint8_t *bytes;
     size_t len;
     uint32_t argc;
+    const uint8_t *sub; /* NULL when argc is 1 */
+    size_t sub_len;
     const struct command *row;
 };
 
@@ -20,16 +23,16 @@ struct member {
 static bool next_member(const struct client *client, const uint8_t *bytes, size_t len, struct member *member)
 {
     struct request_scan scan;
-    const uint8_t *sub;
 
     request_scan_reset(&scan);
     if (request_scan(&scan, bytes, len, &client->worker->settings->limits) != RESP_DONE || scan.is_inline || !scan.argc)
         return false;
-    sub = scan.argc > 1 ? bytes + scan.arg[1].off : NULL;
+    member->sub = scan.argc > 1 ? bytes + scan.arg[1].off : NULL;
+    member->sub_len = member->sub ? scan.arg[1].len : 0;
     member->bytes = bytes;
     member->len = (size_t)scan.pos;
     member->argc = scan.argc;
-    member->row = command_find(bytes + scan.arg[0].off, scan.arg[0].len, sub, sub ? scan.arg[1].len : 0);
+    member->row = command_find(bytes + scan.arg[0].off, scan.arg[0].len, member->sub, member->sub_len);
     return member->row->id != CMD_EXEC || scan.argc == 1;
 }
 
@@ -39,7 +42,8 @@ static bool may_travel(const struct client *client, const struct member *member)
     const struct command *row = member->row;
 
     return !limit_is_lowered_by(client, &call) && row->cls == COMMAND_SHARED && row->lane == COMMAND_ON_SHARED &&
-           !client->worker->settings->refused[row->index];
+           !client->worker->settings->refused[row->index] &&
+           !(member->sub && repair_is_enforced(client, row, member->sub, member->sub_len));
 }
 
 /* Bytes of the block from MULTI to EXEC, 0 when it is not whole or may not be shared. */

@@ -6,6 +6,7 @@
 #include "proxy/flow/command_info.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limiter.h"
+#include "proxy/flow/repair.h"
 #include "proxy/flow/script_cache.h"
 #include "proxy/flow/slowlog.h"
 #include "proxy/flow/switch.h"
@@ -469,6 +470,8 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
         command_info_forget(client);
     if (client->state == CLIENT_GONE) {
         counter_add(&worker->counters.client_gone, n);
+    } else if (request->kind == REQUEST_LIMIT && !in_session && repair_answer_lost(client, lane, request, loss)) {
+        counter_add(&worker->counters.replied, n);
     } else if (loss == REQUEST_UNSENT) {
         counter_add(&worker->counters.unavailable, n);
         answer_loss(client, request, reply_text_rgunavail);

@@ -79,6 +79,7 @@ struct session {
     bool tx_lowers : 1;   /* something was queued that may lower what limits count */
     bool tx_poisoned : 1; /* something was refused here: EXEC must fail */
     bool watching : 1;
+    bool watches_held : 1; /* while watching: keys of checks that reserve, and so their reservations */
     bool tracking : 1;
     bool adopted : 1;    /* db, RESP version or name are the connection's own now */
     bool stuck : 1;      /* until the client closes */

@@ -10,6 +10,7 @@
 #include "proxy/flow/foreign.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limiter.h"
+#include "proxy/flow/repair.h"
 #include "proxy/flow/script_cache.h"
 
 size_t dispatch_refused(struct client *client, const struct call *call)
@@ -105,6 +106,8 @@ size_t dispatch_plain(struct client *client, const struct call *call)
         return 0;
     if (call->row->cls == COMMAND_LIMIT)
         return limit_dispatch(client, lane, call);
+    if (client->worker->settings->repaired[call->row->index] && repair_dispatch(client, lane, call, &used))
+        return used;
     if (script_cache_wants(client->worker->scripts, call->row) && script_send(client, lane, call))
         return call->len;
     if (command_info_wants(call->row) && command_info_take(client, lane, call, &used))
@@ -245,7 +248,7 @@ static bool answer_for_backend(struct client *client, const struct call *call, s
         *used = dispatch_unserved(client, call, reply_text_rgstate_dataset, &client->worker->counters.state);
     } else if (call->row->cls == COMMAND_LIMIT) {
         *used = limit_dispatch_down(client, call);
-    } else {
+    } else if (!repair_dispatch_down(client, call, used)) {
         *used = dispatch_unserved(client, call, reply_text_rgunavail, &client->worker->counters.unavailable);
     }
     return true;

@@ -35,6 +35,8 @@ size_t limit_dispatch(struct client *client, struct lane *lane, const struct cal
 size_t limit_encode_in_tunnel(struct client *client, const struct call *call, bool *is_lowering);
 /* The same while no backend is usable and none is waited for. */
 size_t limit_dispatch_down(struct client *client, const struct call *call);
+/* A call waits for a lane that is not open; true: in vain, and the time is over. */
+bool limit_waits_in_vain(struct client *client, struct lane *lane);
 /* Answers the call that was just parsed without a backend, by its on_backend_down. */
 size_t limit_answer_down(struct client *client, const struct call *call);
 /* Whether a command that is not the limiter's may lower what limits count. */

@@ -112,7 +112,7 @@ size_t limit_dispatch_down(struct client *client, const struct call *call)
  * A call is made for one backend, its clock and its dialect, so it does not queue on a lane that is not open: it waits
  * here until that is so, or the time is over.
  */
-static size_t wait_for_lane(struct client *client, struct lane *lane, const struct call *call)
+bool limit_waits_in_vain(struct client *client, struct lane *lane)
 {
     const struct worker *worker = client->worker;
     const struct pool *pool = client->pool;
@@ -122,10 +122,10 @@ static size_t wait_for_lane(struct client *client, struct lane *lane, const stru
     if (!client->waits_since_ms)
         client->waits_since_ms = now_ms;
     if (in_vain && now_ms - client->waits_since_ms >= worker->settings->queue_timeout_ms)
-        return limit_dispatch_down(client, call);
+        return true;
     client_wait_for_lane(client, lane);
     worker_want_tick(client->worker);
-    return 0;
+    return false;
 }
 
 /* --- denials that still hold --- */
@@ -320,7 +320,7 @@ size_t limit_dispatch(struct client *client, struct lane *lane, const struct cal
     if (limit_wait_is_over(client))
         return limit_wait_dispatch(client, lane, call);
     if (lane->state != LANE_READY)
-        return wait_for_lane(client, lane, call);
+        return limit_waits_in_vain(client, lane) ? limit_dispatch_down(client, call) : 0;
     client->waits_since_ms = 0; /* a call that waits for a place may meet several outages */
     if (!limiter_parse(limiter, call->row, call->bytes, call->len))
         return answer_mistake(client, call);

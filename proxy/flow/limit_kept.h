@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "limiter/repair_call.h"
 #include "proxy/net/buf.h"
 
 struct command;
@@ -38,9 +39,12 @@ struct limit_kept {
     uint8_t script;  /* enum limit_script_id */
     bool native : 1; /* sent as it is */
     bool resent : 1;
-    bool learns : 1; /* a denial is worth keeping */
-    bool lowers : 1; /* it may lower what keys count */
-    bool shadow : 1; /* its rule denies nothing */
+    bool learns : 1;           /* a denial is worth keeping */
+    bool lowers : 1;           /* it may lower what keys count */
+    bool shadow : 1;           /* its rule denies nothing */
+    bool repairs : 1;          /* no limiter command, but one of a client that knows nothing of limits (repair.h) */
+    bool as_is : 1;            /* of those: only looked at */
+    struct repair_terms terms; /* of those: what it was sent with */
     uint8_t bytes[];
 };
 

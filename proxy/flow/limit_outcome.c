@@ -9,6 +9,7 @@
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limit_kept.h"
 #include "proxy/flow/limiter.h"
+#include "proxy/flow/repair.h"
 #include "proxy/flow/worker.h"
 
 enum { CHANGED_MAX = 1024 };
@@ -104,7 +105,7 @@ static bool send_again(struct client *client, struct lane *lane, struct limit_ke
     struct request *request;
     size_t len;
 
-    if (!limiter_parse(limiter, kept->row, kept->bytes, kept->len))
+    if (kept->repairs ? !repair_again(client, kept) : !limiter_parse(limiter, kept->row, kept->bytes, kept->len))
         return false;
     limiter->loaded[limiter->call.script] = true;
     kept->native = false;
@@ -143,7 +144,7 @@ static bool can_be_sent_again(struct limiter *limiter, const struct limit_kept *
             limiter->increx = INCREX_MISSING;
         return limiter->increx == INCREX_MISSING;
     }
-    return !kept->resent && reply_starts_with(bytes, len, "-NOSCRIPT ");
+    return !kept->resent && !kept->as_is && reply_starts_with(bytes, len, "-NOSCRIPT ");
 }
 
 /* --- what it says --- */
@@ -218,6 +219,8 @@ static void note(struct client *client, const struct limit_kept *kept, const uin
 {
     if (is_denial(kept, bytes, len))
         count(client->worker, limits_denied);
+    if (kept->repairs)
+        repair_told(client, kept, bytes, len);
     if (kept->learns)
         learn(client, kept, bytes, len);
     if (kept->lowers)
@@ -231,13 +234,17 @@ static size_t change(struct client *client, const struct lane *lane, const struc
 {
     struct reply_writer w = {.bytes = changed, .cap = CHANGED_MAX};
 
-    if (limit_verdict_room(len) > CHANGED_MAX)
+    if (kept->as_is || limit_verdict_room(len) > CHANGED_MAX)
         return 0;
     switch (limit_verdict((enum limit_shape)kept->shape, lane->pool->key.resp, bytes, len, &w)) {
     case LIMIT_CHANGED:
         return w.len;
     case LIMIT_TOO_LATE:
         count(client->worker, limits_late);
+        if (kept->repairs)
+            w.len = repair_answer_late(client, kept, lane->pool->key.resp, changed, CHANGED_MAX);
+        if (w.len)
+            return w.len;
         count(client->worker, unavailable);
         client->not_replied = true;
         return 0;

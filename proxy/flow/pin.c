@@ -9,6 +9,7 @@
 #include "proxy/flow/client.h"
 #include "proxy/flow/foreign.h"
 #include "proxy/flow/limiter.h"
+#include "proxy/flow/repair.h"
 #include "proxy/flow/script_cache.h"
 #include "proxy/net/log.h"
 #include "proxy/net/owner.h"
@@ -201,7 +202,7 @@ size_t pin_start(struct client *client, const struct call *call)
     case CMD_MULTI:
         return pin_send_and_wait(client, call, REQUEST_MULTI);
     case CMD_WATCH:
-        return pin_send_and_wait(client, call, REQUEST_WATCH);
+        return repair_send_watch(client, call);
     case CMD_MONITOR:
         return pin_send_and_wait(client, call, REQUEST_MONITOR);
     case CMD_CLIENT_TRACKING:

@@ -11,6 +11,7 @@
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limiter.h"
+#include "proxy/flow/repair.h"
 #include "proxy/net/log.h"
 
 /* --- the tunnel --- */
@@ -44,6 +45,8 @@ static size_t tunnel_dispatch(struct client *client, const struct call *call)
     }
     bool lowers = client->session.tx_lowers || limit_is_lowered_by(client, call);
     size_t len = limit_encode_in_tunnel(client, call, &lowers);
+    if (!len)
+        len = repair_encode_in_tunnel(client, call);
     if (lowers) {
         client->lowers = true;
         limiter_note_lowered(client->worker->limiter);

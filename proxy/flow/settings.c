@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "conf/conf.h"
+#include "limiter/repair_command.h"
 #include "protocol/command.h"
 #include "proxy/flow/request_class.h"
 #include "proxy/health/backend.h"
@@ -94,6 +95,38 @@ static bool read_rules(struct settings *s, const struct conf *conf)
     return s->rules;
 }
 
+static struct repair_rule read_repair(const struct conf *conf, const char *name)
+{
+    return (struct repair_rule){
+        .name = name,
+        .pattern = conf_string(conf, "limit", name, "match") + strlen("key:"),
+        .kind = (enum repair_kind)(1 << repair_kind_at(conf, name)),
+        .mode = (enum repair_mode)conf_number(conf, "limit", name, "mode"),
+        .late = (enum repair_late)conf_number(conf, "limit", name, "late"),
+        .max = conf_number(conf, "limit", name, "max"),
+        .ttl_ms = conf_number(conf, "limit", name, "ttl"),
+        .allow = conf_number(conf, "limit", name, "on_backend_down") == RULE_DOWN_ALLOW,
+    };
+}
+
+static bool read_repairs(struct settings *s, const struct conf *conf)
+{
+    size_t names = conf_names(conf, "limit"), n = 0;
+    struct repair_rule *rules = calloc(names + 1, sizeof(*rules));
+
+    if (!rules)
+        return false;
+    for (size_t i = 0; i < names; i++)
+        if (repair_kind_at(conf, conf_name_at(conf, "limit", i)) >= 0)
+            rules[n++] = read_repair(conf, conf_name_at(conf, "limit", i));
+    s->repairs = repair_table_new(rules, n);
+    free(rules);
+    s->repaired = calloc(command_count(), sizeof(*s->repaired));
+    for (size_t i = 0; s->repairs && s->repaired && i < command_count(); i++)
+        s->repaired[command_at(i)->index] = repair_may_concern(s->repairs, command_at(i));
+    return s->repairs && s->repaired;
+}
+
 static bool read_limiter(struct settings *s, const struct conf *conf)
 {
     struct limiter_settings *limiter = &s->limiter;
@@ -103,7 +136,7 @@ static bool read_limiter(struct settings *s, const struct conf *conf)
     limiter->on_backend_down = (enum rule_on_down)number(conf, "limiter", "on_backend_down");
     limiter->local_share = (unsigned)number(conf, "limiter", "local_share");
     limiter->memory = number(conf, "limiter", "memory");
-    return read_rules(s, conf);
+    return read_rules(s, conf) && read_repairs(s, conf);
 }
 
 static void add_user(struct settings *s, const char *name, const char *password)
@@ -270,6 +303,8 @@ void settings_unref(struct settings *settings)
     free(settings->refused);
     free(settings->unbilled);
     rule_table_free(settings->rules);
+    repair_table_free(settings->repairs);
+    free(settings->repaired);
     free(settings->classes);
     if (settings->conf)
         conf_free(settings->conf);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "limiter/limit_call.h"
+#include "limiter/repair.h"
 #include "limiter/rule.h"
 #include "protocol/resp.h"
 
@@ -65,6 +66,8 @@ struct settings {
     bool *unbilled;   /* by command index: what a provider that charges per command gives for nothing */
     struct limiter_settings limiter;
     struct rule_table *rules;
+    struct repair_table *repairs;
+    bool *repaired; /* by command index: a rule of repair may have to do with it */
     uint64_t queue_timeout_ms;
     uint64_t hang_threshold_ms;
     uint32_t slow_us; /* UINT32_MAX: nothing is slow */

@@ -7,6 +7,8 @@
 
 #include "conf/conf.h"
 #include "proxy/flow/client.h"
+#include "proxy/flow/repair.h"
+#include "proxy/flow/repairer.h"
 #include "proxy/flow/reports.h"
 #include "proxy/flow/slowlog.h"
 #include "proxy/health/journal.h"
@@ -80,6 +82,12 @@ static void write_slowlog(FILE *out, const struct worker *worker, uint64_t now_m
     slowlog_print(worker->crew, out, "\r\n");
 }
 
+static void write_observed(FILE *out, const struct worker *worker, uint64_t now_ms)
+{
+    (void)now_ms;
+    repairer_report(out, worker->crew, worker->settings->repairs, "\r\n");
+}
+
 static void write_config(FILE *out, const struct worker *worker, uint64_t now_ms)
 {
     (void)now_ms;
@@ -98,6 +106,7 @@ static const struct subject {
     {"CLIENTS", write_clients, "who is connected and what each is doing, as of the last second"},
     {"EVENTS", write_events, "what changed last, one JSON object a line"},
     {"SLOWLOG", write_slowlog, "requests that took longer than stats.slowlog, one JSON object a line"},
+    {"OBSERVE", write_observed, "what the rules of repair have seen of clients that know nothing of limits"},
     {"CONFIG", write_config, "every setting, where it came from and what it shadows; secrets as ***"},
     {"HELP", write_help, "this text"},
 };
@@ -108,6 +117,7 @@ static void write_help(FILE *out, const struct worker *worker, uint64_t now_ms)
     fputs("RESPGATE <subcommand>: what this proxy does and why. The backend is not asked.\r\n", out);
     for (size_t i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++)
         fprintf(out, "%-8s  %s\r\n", subjects[i].name, subjects[i].help);
+    fputs("EXPLAIN command [argument ...]  what would become of that command, and why\r\n", out);
 }
 
 static const struct subject *find_subject(const struct call *call)
@@ -125,6 +135,8 @@ size_t status_command(struct client *client, const struct call *call)
     size_t len = 0;
     FILE *out;
 
+    if (call->argc > 2 && arg_is(call->sub, call->sub_len, "EXPLAIN"))
+        return repair_explain(client, call);
     if (!subject) {
         client_answer_error(client, "ERR unknown subcommand or wrong number of arguments. Try RESPGATE HELP.",
                             &client->worker->counters.replied);

@@ -5,6 +5,7 @@
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limiter.h"
+#include "proxy/flow/repair.h"
 #include "proxy/net/log.h"
 
 static bool is_streamable(const struct call *call)
@@ -110,7 +111,8 @@ size_t stream_begin(struct client *client, const uint8_t *bytes, size_t len)
         return hold(client);
     call = partial_call(client, bytes);
     if (!is_streamable(&call) || is_pubsub(&call) || auth_is_due(client, call.row, &wait) ||
-        client->worker->settings->refused[call.row->index])
+        client->worker->settings->refused[call.row->index] ||
+        repair_is_enforced(client, call.row, call.sub, call.sub_len))
         return hold(client);
     if (!wait && tell_of_data(client))
         return 0;

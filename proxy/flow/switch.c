@@ -5,6 +5,7 @@
 #include "proxy/flow/client.h"
 #include "proxy/flow/foreign.h"
 #include "proxy/flow/limiter.h"
+#include "proxy/flow/repairer.h"
 #include "proxy/flow/script_cache.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
@@ -186,6 +187,7 @@ void switch_route(struct worker *worker, struct snapshot *snapshot, struct setti
         settings_unref(worker->settings);
         worker->settings = settings;
         limiter_reconfigure(worker->limiter);
+        repairer_reconfigure(worker->repairer);
     }
     worker->snapshot = snapshot;
     worker->usable = to;

@@ -14,6 +14,7 @@
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/listener.h"
 #include "proxy/flow/pool.h"
+#include "proxy/flow/repairer.h"
 #include "proxy/flow/roll.h"
 #include "proxy/flow/script_cache.h"
 #include "proxy/flow/slowlog.h"
@@ -89,6 +90,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     }
     census_of_lanes(worker);
     clients_second(worker, now_ms);
+    repairer_second(worker->repairer);
     listeners_wake(worker);
     end_drain(worker);
 }
@@ -160,10 +162,11 @@ static bool worker_init(struct worker *worker, struct crew *crew, struct setting
     worker->scripts = script_cache_new(worker->settings->script_cache);
     worker->foreign = foreign_new();
     worker->limiter = limiter_new(worker);
+    worker->repairer = repairer_new(worker);
     worker->roll = roll_book_new();
     worker->slowlog = slowlog_new();
-    if (!worker->foreign || !worker->limiter || !worker->snapshot || !worker->commands || !worker->roll ||
-        !worker->slowlog)
+    if (!worker->foreign || !worker->limiter || !worker->repairer || !worker->snapshot || !worker->commands ||
+        !worker->roll || !worker->slowlog)
         return false;
     worker->home = auth_first_pool(worker);
     return true;
@@ -187,6 +190,7 @@ static void worker_finish(struct worker *worker)
     settings_unref(worker->settings);
     script_cache_free(worker->scripts);
     limiter_free(worker->limiter);
+    repairer_free(worker->repairer);
     foreign_free(worker->foreign);
     free(worker->commands);
     roll_book_free(worker->roll);

@@ -27,6 +27,7 @@ struct pool;
 struct roll_book;
 struct foreign_names;
 struct limiter;
+struct repairer;
 struct journal;
 struct script_cache;
 struct slowlog;
@@ -85,6 +86,7 @@ struct worker {
     struct listener *listeners;      /* linked list */
     struct script_cache *scripts;
     struct limiter *limiter;
+    struct repairer *repairer;
     struct foreign_names *foreign;
     struct event *tick, *second, *mail;
     bool tick_armed;

@@ -42,6 +42,8 @@
     X(limits_cached, "limiter calls denied here, because the backend must deny them again")                            \
     X(limits_down, "limiter calls answered here, because no backend was usable")                                       \
     X(limits_late, "limiter calls that came to the backend after their deadline and did nothing")                      \
+    X(repairs, "commands of clients that know nothing of limits, sent as a rule has it")                               \
+    X(repairs_down, "of those, answered here, because no backend could decide")                                        \
     X(slow_requests, "requests that took longer than stats.slowlog")                                                   \
     X(billed, "commands sent to a backend that charges for them")
 
