@@ -203,6 +203,10 @@ void repair_down(struct reply_writer *w, const struct repair_command *command, b
 
     if (command->step == REPAIR_CHECK)
         check_down(w, command, allow ? 0 : deny_count, resp);
+    else if (command->step == REPAIR_PURGE)
+        reply_integer(w, 0);
+    else if (command->step == REPAIR_EXPIRE)
+        reply_integer(w, allow);
     else if (counter && (command->places == 0 || (!allow && rule->max == 0)))
         reply_error(w, reply_text_rgunavail);
     else if (counter)

@@ -8,7 +8,8 @@
  *              └─> EVALSHA or EVAL with a deadline ──> reply: what is for us taken out, the rest is the client's
  *
  * It goes as a limiter call (limit_kept.h): in order, and sent again after NOSCRIPT. A check that was lost, or came too
- * late, is answered as one without a backend: who takes an error for leave to go on must not be given one.
+ * late, is answered as one without a backend: who takes an error for leave to go on must not be given one. So is a
+ * ZREMRANGEBYSCORE before it.
  *
  * A transaction with an enforced command does not travel in one piece, and a large one is held until it is whole. Who
  * WATCHes such a key watches its reservations, too, and then neither reserves nor takes any.

@@ -92,7 +92,7 @@ bool repair_dispatch_down(struct client *client, const struct call *call, size_t
 {
     struct repairer *repairer = repairer_of(client);
 
-    if (!repairer_read(repairer, call->row, call->bytes, call->len) || !is_enforced(&repairer->command))
+    if (!repairer_read(repairer, call->row, call->bytes, call->len) || repairer->command.rule->mode != REPAIR_ENFORCE)
         return false;
     *used = answer_down(client, call);
     return true;
@@ -207,7 +207,9 @@ bool repair_dispatch(struct client *client, struct lane *lane, const struct call
         return true;
     }
     repair_watch_sent(repairer->watch, command, wall_us());
-    if (command->step == REPAIR_PURGE || (client->session.tx_open && !enforced))
+    if (client->session.tx_open && !enforced)
+        return false;
+    if (command->step == REPAIR_PURGE && command->rule->mode == REPAIR_OBSERVE)
         return false;
     if (client->session.tx_open)
         queue(client, lane, call);

@@ -13,13 +13,11 @@
 
 enum { SHOWN_ARGS = 24, SHOWN_BYTES = 64 };
 
-/* One argument in words; what is no printable character as \xNN. */
+/* One argument; what is no printable character as \xNN. */
 static void put_arg(FILE *out, const uint8_t *arg, size_t len)
 {
     if (!len)
-        fputs(" \"\"", out);
-    else
-        fputc(' ', out);
+        fputs("\"\"", out);
     for (size_t i = 0; i < len && i < SHOWN_BYTES; i++) {
         if (arg[i] > ' ' && arg[i] < 0x7f && arg[i] != '\\')
             fputc(arg[i], out);
@@ -37,8 +35,11 @@ static void put_request(FILE *out, const uint8_t *bytes, size_t len)
     size_t arg_len;
 
     request_args_start(&args, bytes, len);
-    for (unsigned i = 0; i < SHOWN_ARGS && request_args_next(&args, &arg, &arg_len); i++)
+    for (unsigned i = 0; i < SHOWN_ARGS && request_args_next(&args, &arg, &arg_len); i++) {
+        if (i)
+            fputc(' ', out);
         put_arg(out, arg, arg_len);
+    }
     fputs(args.left ? " ...\r\n" : "\r\n", out);
 }
 

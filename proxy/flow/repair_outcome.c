@@ -61,10 +61,13 @@ size_t repair_answer_late(struct client *client, const struct limit_kept *kept, 
     return !kept->as_is && read_kept(client, kept) && answer(client, &w, resp) ? w.len : 0;
 }
 
-/* What may have run is said to be unknown, but for checks, which do not change what the client sees, and denials. */
+/*
+ * What may have run is said to be unknown, but for denials, and for what comes before a decision: there many a client
+ * takes an error for leave to go on.
+ */
 static bool may_be_told(const struct repair_command *command, enum request_loss loss)
 {
-    return loss == REQUEST_UNSENT || command->step == REPAIR_CHECK ||
+    return loss == REQUEST_UNSENT || command->step == REPAIR_CHECK || command->step == REPAIR_PURGE ||
            (command->step == REPAIR_COUNT && command->rule->max && !command->rule->allow);
 }
 
@@ -75,8 +78,11 @@ bool repair_answer_lost(struct client *client, const struct lane *lane, const st
     uint8_t bytes[256];
     struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
 
-    if (!kept->repairs || kept->as_is || request->begun || !read_kept(client, kept) ||
-        !may_be_told(&client->worker->repairer->command, loss) || !answer(client, &w, lane->pool->key.resp))
+    if (!kept->repairs || request->begun || !read_kept(client, kept))
+        return false;
+    const struct repair_command *command = &client->worker->repairer->command;
+    if (command->rule->mode == REPAIR_OBSERVE || !may_be_told(command, loss) ||
+        !answer(client, &w, lane->pool->key.resp))
         return false;
     if (!request->muted && !(client->limit_resent && limit_holds_back(client, bytes, w.len)))
         conn_write(&client->conn, bytes, w.len);
