@@ -193,6 +193,9 @@ bool repair_dispatch(struct client *client, struct lane *lane, const struct call
     const struct repair_command *command = &repairer->command;
     bool refused_there = session_subscriptions(&client->session) && client->pool->key.resp == 2;
 
+    /* Most keys are nobody's, which their beginning shows: no more is read of those. */
+    if (!call->sub || !repair_rule_of(client->worker->settings->repairs, call->row, call->sub, call->sub_len))
+        return false;
     if (refused_there || !repairer_read(repairer, call->row, call->bytes, call->len))
         return false;
     bool enforced = is_enforced(command);

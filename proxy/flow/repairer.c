@@ -92,18 +92,13 @@ bool repairer_read(struct repairer *repairer, const struct command *row, const u
 {
     const struct settings *settings = repairer->worker->settings;
     struct request_args args;
-    struct limit_slice key;
     uint32_t argc, n = 0;
 
     if (!settings->repaired[row->index])
         return false;
     request_args_start(&args, bytes, len);
     argc = args.left;
-    if (!request_args_next(&args, &key.bytes, &key.len) || !request_args_next(&args, &key.bytes, &key.len) ||
-        !repair_rule_of(settings->repairs, row, key.bytes, key.len))
-        return false;
     make_room(repairer, argc);
-    request_args_start(&args, bytes, len);
     while (n < argc && request_args_next(&args, &repairer->args[n].bytes, &repairer->args[n].len))
         n++;
     return repair_classify(&repairer->command, settings->repairs, row, repairer->args, n);

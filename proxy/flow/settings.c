@@ -116,9 +116,13 @@ static bool read_repairs(struct settings *s, const struct conf *conf)
 
     if (!rules)
         return false;
-    for (size_t i = 0; i < names; i++)
-        if (repair_kind_at(conf, conf_name_at(conf, "limit", i)) >= 0)
-            rules[n++] = read_repair(conf, conf_name_at(conf, "limit", i));
+    for (size_t i = 0; i < names; i++) {
+        if (repair_kind_at(conf, conf_name_at(conf, "limit", i)) < 0)
+            continue;
+        rules[n] = read_repair(conf, conf_name_at(conf, "limit", i));
+        s->limiter.calls.reservations |= rules[n].kind == REPAIR_ZSET && rules[n].mode == REPAIR_ENFORCE;
+        n++;
+    }
     s->repairs = repair_table_new(rules, n);
     free(rules);
     s->repaired = calloc(command_count(), sizeof(*s->repaired));

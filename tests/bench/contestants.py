@@ -59,6 +59,20 @@ deny_cache = yes
     return command
 
 
+def respgate_with_repair(directory, port, redis_port):
+    """A rule of repair whose commands are those of the scenarios, and whose keys are not."""
+    command = respgate(directory, port, redis_port)
+    command.environment["RESPGATE_CONFIG"] = write(directory, "respgate.ini", """
+[limit bench]
+kind = counter
+match = key:otp:*
+mode = enforce
+max = 5
+ttl = 60s
+""")
+    return command
+
+
 def haproxy_with(directory, port, redis_port, tuning="", options=""):
     config = write(directory, "haproxy.cfg", f"""
 global
@@ -152,13 +166,14 @@ COMMANDS = {
     "direct": direct,
     "respgate": respgate,
     "respgate-rule": respgate_with_rule,
+    "respgate-repair": respgate_with_repair,
     "haproxy": haproxy,
     "haproxy-splice": haproxy_splice,
     "nutcracker": nutcracker,
     "nutcracker-1k": nutcracker_1k,
     "nginx": nginx,
 }
-PEERS = [name for name in COMMANDS if name not in ("direct", "respgate", "respgate-rule")]
+PEERS = [name for name in COMMANDS if name not in ("direct", "respgate", "respgate-rule", "respgate-repair")]
 
 PACKAGES = {
     "haproxy": ["haproxy"],

@@ -206,6 +206,23 @@ static uint32_t many(const char *text, uint32_t argc)
     return argc;
 }
 
+static void test_commands_of_which_only_the_name_or_the_key_is_known(void **state)
+{
+    const struct command *zadd = command_find((const uint8_t *)"ZADD", 4, NULL, 0);
+    const struct command *sadd = command_find((const uint8_t *)"SADD", 4, NULL, 0);
+    const struct command *set = command_find((const uint8_t *)"SET", 3, NULL, 0);
+    const struct repair_rule one[] = {{.name = "z", .pattern = "z:*", .kind = REPAIR_ZSET}};
+    struct repair_table *few = repair_table_new(one, 1);
+    (void)state;
+
+    assert_true(repair_may_concern(few, zadd));
+    assert_false(repair_may_concern(few, sadd) || repair_may_concern(few, set));
+    assert_ptr_equal(repair_rule_of(few, zadd, (const uint8_t *)"z:1", 3), repair_table_at(few, 0));
+    assert_null(repair_rule_of(few, zadd, (const uint8_t *)"y:1", 3));
+    assert_null(repair_rule_of(few, sadd, (const uint8_t *)"z:1", 3));
+    repair_table_free(few);
+}
+
 static void test_as_many_members_as_a_script_takes(void **state)
 {
     static const struct {
@@ -302,6 +319,10 @@ static void test_without_a_backend(void **state)
     told_down("DECR r:1", true, 2, unavailable);
     told_down("INCRBYFLOAT r:1 1", true, 2, unavailable);
     told_down("INCR cap:1", false, 2, ":31\r\n");
+    told_down("ZREMRANGEBYSCORE z:1 0 9", false, 2, ":0\r\n");
+    told_down("ZREMRANGEBYSCORE z:1 0 9", true, 2, ":0\r\n");
+    told_down("EXPIRE r:1 9", false, 2, ":0\r\n");
+    told_down("EXPIRE r:1 9", true, 2, ":1\r\n");
 }
 
 int main(void)
@@ -314,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_what_is_only_looked_at),
         cmocka_unit_test(test_what_passes),
         cmocka_unit_test(test_rules_are_found_by_pattern_and_kind),
+        cmocka_unit_test(test_commands_of_which_only_the_name_or_the_key_is_known),
         cmocka_unit_test(test_as_many_members_as_a_script_takes),
         cmocka_unit_test(test_as_many_scores_as_a_script_takes),
         cmocka_unit_test(test_showing_reservations),
