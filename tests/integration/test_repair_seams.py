@@ -1,0 +1,102 @@
+"""Rules of repair against a backend that does what it is told: not a byte of other keys changes, and what a client is
+told when a call of its is lost, late or unknown to the backend."""
+
+import signal
+import sys
+
+import pytest
+
+from harness import ROOT, encode
+from limits import rule_settings
+
+sys.path.insert(0, str(ROOT / "tests" / "tools"))
+from fakeredis import FakeRedis, close_after, hold, reply  # noqa: E402 pylint: disable=wrong-import-position
+
+RULES = {"runs": {"kind": "zset", "match": "key:concurrent:*", "mode": "enforce", "max": "5"},
+         "hits": {"kind": "incr", "match": "key:rl:*", "mode": "enforce", "max": "9", "ttl": "60s"},
+         "tries": {"kind": "counter", "match": "key:otp:*", "mode": "enforce", "max": "3", "ttl": "60s"},
+         "old": {"kind": "list", "match": "key:jobs:*"}}
+NOSCRIPT = b"-NOSCRIPT No matching script.\r\n"
+ANSWERS = {"ZADD": b":1\r\n", "ZCARD": b":0\r\n", "GET": b"$-1\r\n", "INCR": b":1\r\n", "SADD": b":1\r\n",
+           "EXPIRE": b":1\r\n", "ZREMRANGEBYSCORE": b":0\r\n", "WATCH": b"+OK\r\n", "MULTI": b"+OK\r\n",
+           "EXEC": b"*1\r\n:1\r\n", "LLEN": b":0\r\n", "ECHO": b"$5\r\nbegin\r\n", "EVAL": b"*3\r\n:1\r\n:1\r\n:1\r\n"}
+
+
+@pytest.fixture
+def fake():
+    """A fake Redis with one answer to each command."""
+    with FakeRedis() as started:
+        for name, answer in ANSWERS.items():
+            started.on(name, reply(answer))
+        yield started
+
+
+def traffic_of(gate, fake, commands):
+    """What reaches the backend for these, behind its login."""
+    client = gate.connect()
+    client.send(b"".join(encode(*command) for command in [("ECHO", "begin"), *commands, ("ECHO", "end")]))
+    for _ in range(len(commands) + 2):
+        client.read_reply()
+    return b"".join(bytes(connection.received).partition(encode("ECHO", "begin"))[2] for connection in fake.connections)
+
+
+def test_commands_on_other_keys_do_not_change_by_a_byte(start_respgate, fake):
+    plain = [("ZREMRANGEBYSCORE", "z", 0, 1), ("ZCARD", "z"), ("ZADD", "z", 1, "m"), ("EXPIRE", "z", 9), ("GET", "k"),
+             ("INCR", "concurrent:x"), ("SADD", "concurrent:x", 1), ("GET", "rl:x"), ("ZADD", "concurrent", 1, "m"),
+             ("ZADD", "concurrent:x"), ("LLEN", "jobs:x"), ("MULTI",), ("INCR", "k"), ("EXEC",)]
+    without = traffic_of(start_respgate(fake.url()), fake, plain)
+    for connection in fake.connections:
+        del connection.received[:]
+    assert traffic_of(start_respgate(fake.url(), settings=rule_settings(RULES)), fake, plain) == without
+    assert without == b"".join(encode(*command) for command in [*plain, ("ECHO", "end")])
+
+
+def test_what_may_have_run_is_unknown_but_a_check_is_a_denial(start_respgate, fake):
+    client = start_respgate(fake.url(), settings=rule_settings(RULES)).connect()
+    for command, told in [(("ZCARD", "concurrent:x"), b":5\r\n"), (("GET", "otp:x"), b"$1\r\n3\r\n"),
+                          (("INCR", "rl:x"), b":10\r\n"), (("ZADD", "concurrent:x", 1, "m"), b"-RGUNKNOWN")]:
+        fake.once("EVAL", close_after())
+        client.send(encode(*command))
+        assert client.read_reply().startswith(told), command
+    fake.once("ZREMRANGEBYSCORE", close_after())
+    client.send(encode("ZREMRANGEBYSCORE", "concurrent:x", 0, 1))
+    assert client.read_reply() == b":0\r\n"
+
+
+def test_what_comes_too_late_is_a_denial(start_respgate, fake):
+    client = start_respgate(fake.url(), settings=rule_settings(RULES)).connect()
+    fake.on("EVAL", reply(b"-RGUNAVAIL the limiter call came after its deadline\r\n"))
+    for command, told in [(("ZCARD", "concurrent:x"), 5), (("ZADD", "concurrent:x", 1, "m"), 0), (("INCR", "rl:x"), 10)]:
+        assert client.call(*command) == told
+
+
+def test_replies_behind_a_call_that_is_sent_again_wait_for_it(start_respgate, fake):
+    client = start_respgate(fake.url(), settings=rule_settings(RULES)).connect()
+    fake.on("EVALSHA", reply(NOSCRIPT))
+    assert client.call("ZADD", "concurrent:x", 1, "m") == 1
+    client.send(encode("ZADD", "concurrent:x", 1, "n") + encode("GET", "k") + encode("ZADD", "concurrent:x", 1, "o") +
+                encode("ECHO", "x"))
+    assert [client.read_value() for _ in range(4)] == [1, None, 1, b"begin"]
+    assert fake.with_command("EVALSHA").names().count("EVALSHA") == 2
+
+
+@pytest.mark.parametrize("rules", ["", "[limit runs]\nkind = zset\nmatch = key:concurrent:*\nmode = observe\n"],
+                         ids=["gone", "observed"])
+def test_a_reload_while_a_call_is_sent_again(start_respgate, tmp_path, fake, rules):
+    """NOSCRIPT comes when the rule is not in force any more: nothing ran, and the client is told so."""
+    path = tmp_path / "gate.ini"
+    path.write_text("[limit runs]\n" + "".join(f"{key} = {value}\n" for key, value in RULES["runs"].items()))
+    gate = start_respgate(fake.url(), env={"RESPGATE_CONFIG": str(path)})
+    client = gate.connect()
+    assert client.call("ZADD", "concurrent:x", 1, "m") == 1
+    fake.once("EVALSHA", hold(NOSCRIPT))
+    client.send(encode("ZADD", "concurrent:x", 1, "n") + encode("PING"))
+    fake.wait_held()
+    path.write_text(rules)
+    gate.signal(signal.SIGHUP)
+    gate.wait_for_log("configuration reloaded")
+    gate.connect().call("RESPGATE", "STATUS")  # its worker has the new rules now
+    fake.release()
+    assert client.read_reply().startswith(b"-RGUNAVAIL") and client.read_value() == "PONG"
+    assert client.call("ZADD", "concurrent:x", 1, "o") == 1
+    assert fake.with_command("ZADD").commands[-1][0] == b"ZADD"
