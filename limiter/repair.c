@@ -55,13 +55,12 @@ const struct repair_rule *repair_table_at(const struct repair_table *table, size
     return &table->rules[i];
 }
 
-/* Asked of every key; mostly the first byte tells. */
-static bool begins(const struct repair_rule *rule, const uint8_t *key, size_t len)
+bool repair_table_may_begin(const struct repair_table *table, uint8_t byte)
 {
-    if (rule->literal_len == 0)
-        return true;
-    return len >= rule->literal_len && key[0] == (uint8_t)rule->pattern[0] &&
-           memcmp(key, rule->pattern, rule->literal_len) == 0;
+    for (size_t i = 0; i < table->n; i++)
+        if (table->rules[i].literal_len == 0 || (uint8_t)table->rules[i].pattern[0] == byte)
+            return true;
+    return false;
 }
 
 const struct repair_rule *repair_table_find(const struct repair_table *table, unsigned kinds, const uint8_t *key,
@@ -72,7 +71,7 @@ const struct repair_rule *repair_table_find(const struct repair_table *table, un
     for (size_t i = 0; i < table->n; i++) {
         const struct repair_rule *rule = &table->rules[i];
 
-        if (rule->kind & kinds && begins(rule, key, len) &&
+        if (rule->kind & kinds && len >= rule->literal_len && memcmp(key, rule->pattern, rule->literal_len) == 0 &&
             pattern_matches(rule->pattern + rule->literal_len, rule->pattern_len - rule->literal_len,
                             key + rule->literal_len, len - rule->literal_len))
             return rule;

@@ -59,6 +59,9 @@ void repair_table_free(struct repair_table *table);                             
 size_t repair_table_count(const struct repair_table *table);
 const struct repair_rule *repair_table_at(const struct repair_table *table, size_t i);
 
+/* Whether a key that begins with this byte may match a rule; a key without any may, too. */
+bool repair_table_may_begin(const struct repair_table *table, uint8_t byte);
+
 /* The first rule that is of one of these kinds and whose pattern is the key's; NULL: none. */
 const struct repair_rule *repair_table_find(const struct repair_table *table, unsigned kinds, const uint8_t *key,
                                             size_t len);

@@ -106,7 +106,8 @@ size_t dispatch_plain(struct client *client, const struct call *call)
         return 0;
     if (call->row->cls == COMMAND_LIMIT)
         return limit_dispatch(client, lane, call);
-    if (client->worker->settings->repaired[call->row->index] && repair_dispatch(client, lane, call, &used))
+    if (settings_may_repair(client->worker->settings, call->row, call->sub, call->sub_len) &&
+        repair_dispatch(client, lane, call, &used))
         return used;
     if (script_cache_wants(client->worker->scripts, call->row) && script_send(client, lane, call))
         return call->len;

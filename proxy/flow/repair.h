@@ -31,7 +31,8 @@ struct limit_kept;
 
 /* --- repair_dispatch.c --- */
 
-/* A command of which settings->repaired says yes. False: it goes as it is; else *used is what was consumed, 0: wait. */
+/* A command of which settings_may_repair() says yes. False: it goes as it is; else *used is what was consumed, 0: wait.
+ */
 bool repair_dispatch(struct client *client, struct lane *lane, const struct call *call, size_t *used);
 /* The same while no backend is usable and none is waited for. */
 bool repair_dispatch_down(struct client *client, const struct call *call, size_t *used);

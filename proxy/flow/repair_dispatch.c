@@ -47,10 +47,10 @@ bool repair_is_enforced(const struct client *client, const struct command *row, 
 {
     const struct settings *settings = client->worker->settings;
 
-    if (!settings->repaired[row->index])
-        return false;
     if (!key)
-        return true;
+        return settings->enforces && settings->repaired[row->index];
+    if (!settings_may_repair(settings, row, key, len))
+        return false;
     const struct repair_rule *rule = repair_rule_of(settings->repairs, row, key, len);
     return rule && rule->mode == REPAIR_ENFORCE;
 }

@@ -5,7 +5,7 @@
  *
  * Once a second the figures are published under a lock that is held for a copy, for whoever reports on all workers.
  *
- * Thread and owner: its worker; any thread may report. NULL rules make it cost nothing: settings->repaired says so.
+ * Thread and owner: its worker; any thread may report. Without rules it is never asked: settings_may_repair().
  */
 #pragma once
 

@@ -121,13 +121,15 @@ static bool read_repairs(struct settings *s, const struct conf *conf)
             continue;
         rules[n] = read_repair(conf, conf_name_at(conf, "limit", i));
         s->limiter.calls.reservations |= rules[n].kind == REPAIR_ZSET && rules[n].mode == REPAIR_ENFORCE;
-        n++;
+        s->enforces |= rules[n++].mode == REPAIR_ENFORCE;
     }
     s->repairs = repair_table_new(rules, n);
     free(rules);
     s->repaired = calloc(command_count(), sizeof(*s->repaired));
     for (size_t i = 0; s->repairs && s->repaired && i < command_count(); i++)
         s->repaired[command_at(i)->index] = repair_may_concern(s->repairs, command_at(i));
+    for (unsigned byte = 0; s->repairs && byte < 256; byte++)
+        s->repaired_keys[byte] = repair_table_may_begin(s->repairs, (uint8_t)byte);
     return s->repairs && s->repaired;
 }
 

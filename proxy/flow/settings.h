@@ -12,6 +12,7 @@
 #include "limiter/limit_call.h"
 #include "limiter/repair.h"
 #include "limiter/rule.h"
+#include "protocol/command.h"
 #include "protocol/resp.h"
 
 struct conf;
@@ -67,7 +68,9 @@ struct settings {
     struct limiter_settings limiter;
     struct rule_table *rules;
     struct repair_table *repairs;
-    bool *repaired; /* by command index: a rule of repair may have to do with it */
+    bool enforces;           /* not all of those only observe */
+    bool *repaired;          /* by command index: a rule of repair may have to do with it */
+    bool repaired_keys[256]; /* the same by a key's first byte */
     uint64_t queue_timeout_ms;
     uint64_t hang_threshold_ms;
     uint32_t slow_us; /* UINT32_MAX: nothing is slow */
@@ -75,6 +78,13 @@ struct settings {
     bool wait_when_all_down;
     bool close_on_unknown;
 };
+
+/* Asked of every request: whether it is worth looking for a rule of repair. */
+static inline bool settings_may_repair(const struct settings *settings, const struct command *row, const uint8_t *key,
+                                       size_t len)
+{
+    return settings->repaired[row->index] && (!len || settings->repaired_keys[key[0]]);
+}
 
 /*
  * Takes over `conf`; one reference is the caller's. Backends of `before` (may be NULL) that did not change are shared

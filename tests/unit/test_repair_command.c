@@ -220,6 +220,8 @@ static void test_commands_of_which_only_the_name_or_the_key_is_known(void **stat
     assert_ptr_equal(repair_rule_of(few, zadd, (const uint8_t *)"z:1", 3), repair_table_at(few, 0));
     assert_null(repair_rule_of(few, zadd, (const uint8_t *)"y:1", 3));
     assert_null(repair_rule_of(few, sadd, (const uint8_t *)"z:1", 3));
+    assert_true(repair_table_may_begin(few, 'z'));
+    assert_false(repair_table_may_begin(few, 'y') || repair_table_may_begin(few, 0));
     repair_table_free(few);
 }
 
