@@ -149,6 +149,7 @@ static void check_repair(const struct rule *rule)
     }
     if (strcmp(rule->kind, "incr") == 0) {
         no_use(rule, "late", "the kinds that are checked");
+        no_use(rule, "monitors", "the kinds that are checked");
     }
     no_local(rule, "local cannot know what the key holds");
 }
@@ -164,7 +165,7 @@ static void check_limit(struct loader *loader, const struct instance *instance)
         check_repair(&rule);
         return;
     }
-    static const char *const of_repairs[] = {"match", "mode", "ttl", "late"};
+    static const char *const of_repairs[] = {"match", "mode", "ttl", "late", "monitors"};
     for (size_t i = 0; i < sizeof of_repairs / sizeof *of_repairs; i++) {
         no_use(&rule, of_repairs[i], "kinds zset, set, list, counter and incr");
     }

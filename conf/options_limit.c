@@ -63,6 +63,12 @@ static const struct option limit_options[] = {
          "Kinds zset, set, list and counter: what becomes of an act that has no place any more, as its client waited "
          "too long or did not ask: it is recorded, so that others see it; or it adds nothing, and its client is "
          "told so (reject), or an error."},
+    {.key = "monitors",
+     .type = OPTION_TEXT,
+     .max = 190,
+     .initial = "",
+     .doc = "Kinds zset, set, list and counter: clients that only look, by name (CLIENT SETNAME) or user, with spaces "
+            "between them. Their checks tell the count and keep no place."},
     {.key = "prefix",
      .type = OPTION_TEXT,
      .max = 128,

@@ -22,8 +22,9 @@ struct repair_table *repair_table_new(const struct repair_rule *rules, size_t n)
         *rule = rules[i];
         rule->name = strdup(rules[i].name);
         rule->pattern = strdup(rules[i].pattern);
+        rule->monitors = strdup(rules[i].monitors ? rules[i].monitors : "");
         table->n = i + 1;
-        if (!rule->name || !rule->pattern) {
+        if (!rule->name || !rule->pattern || !rule->monitors) {
             repair_table_free(table);
             return NULL;
         }
@@ -40,6 +41,7 @@ void repair_table_free(struct repair_table *table)
     for (size_t i = 0; table && i < table->n; i++) {
         free((char *)table->rules[i].name);
         free((char *)table->rules[i].pattern);
+        free((char *)table->rules[i].monitors);
     }
     free(table);
 }
@@ -53,6 +55,19 @@ const struct repair_rule *repair_table_at(const struct repair_table *table, size
 {
     assert(i < table->n);
     return &table->rules[i];
+}
+
+bool repair_rule_is_monitor(const struct repair_rule *rule, const char *name)
+{
+    size_t len = strlen(name), word_len;
+
+    for (const char *word = rule->monitors; *word; word += word_len) {
+        word += strspn(word, " ");
+        word_len = strcspn(word, " ");
+        if (len && word_len == len && memcmp(word, name, len) == 0)
+            return true;
+    }
+    return false;
 }
 
 bool repair_table_may_begin(const struct repair_table *table, uint8_t byte)

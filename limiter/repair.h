@@ -38,6 +38,7 @@ enum repair_kind {
 
 struct repair_rule {
     const char *name, *pattern;
+    const char *monitors; /* names of clients that only look, spaces between them; NULL: none */
     size_t pattern_len, literal_len;
     unsigned index; /* in the order in which they were given */
     enum repair_kind kind;
@@ -49,7 +50,8 @@ struct repair_rule {
 };
 
 /*
- * Plain values, checked by the configuration. Only name, pattern, kind, mode, late, max, ttl_ms and allow are read.
+ * Plain values, checked by the configuration. Only name, pattern, monitors, kind, mode, late, max, ttl_ms and
+ * allow are read.
  */
 struct repair_table;
 
@@ -58,6 +60,9 @@ void repair_table_free(struct repair_table *table);                             
 
 size_t repair_table_count(const struct repair_table *table);
 const struct repair_rule *repair_table_at(const struct repair_table *table, size_t i);
+
+/* Whether a client of this name only looks. */
+bool repair_rule_is_monitor(const struct repair_rule *rule, const char *name);
 
 /* Whether a key that begins with this byte may match a rule; a key without any may, too. */
 bool repair_table_may_begin(const struct repair_table *table, uint8_t byte);

@@ -35,11 +35,21 @@ static bool is_enforced(const struct repair_command *command)
     return command->rule->mode == REPAIR_ENFORCE && command->step <= REPAIR_COUNT;
 }
 
+static bool is_monitor(const struct client *client, const struct repair_rule *rule)
+{
+    const struct client_names *names = client->names;
+
+    return names && ((names->name && repair_rule_is_monitor(rule, names->name)) ||
+                     (names->user && repair_rule_is_monitor(rule, names->user)));
+}
+
+/* Of the command that was read last. */
 static struct repair_client asker(const struct client *client)
 {
     return (struct repair_client){
         .owner = repair_owner(repairer_of(client)->seed, client->id),
-        .looks = client->session.watching && client->session.watches_held,
+        .looks = (client->session.watching && client->session.watches_held) ||
+                 is_monitor(client, repairer_of(client)->command.rule),
     };
 }
 

@@ -100,6 +100,7 @@ static struct repair_rule read_repair(const struct conf *conf, const char *name)
     return (struct repair_rule){
         .name = name,
         .pattern = conf_string(conf, "limit", name, "match") + strlen("key:"),
+        .monitors = conf_string(conf, "limit", name, "monitors"),
         .kind = (enum repair_kind)(1 << repair_kind_at(conf, name)),
         .mode = (enum repair_mode)conf_number(conf, "limit", name, "mode"),
         .late = (enum repair_late)conf_number(conf, "limit", name, "late"),

@@ -85,6 +85,15 @@ def test_replies_are_the_commands_own(redis_server, gate, resp):
         redis_server.call("DEL", *(redis_server.call("KEYS", "rg:*") or ["none"]))
 
 
+def test_a_monitor_is_told_the_count_and_keeps_no_place(start_respgate, redis_server):
+    gate = start_respgate(redis_server, settings=rule_settings({"runs": {**RUNS, "monitors": "top grafana"}}))
+    client, monitor, key = gate.connect(), gate.connect(), "concurrent:m"
+    assert monitor.call("CLIENT", "SETNAME", "grafana") == "OK"
+    assert [monitor.call("ZCARD", key) for _ in range(3)] == [0, 0, 0] and not reservations(redis_server, key)
+    assert client.call("ZCARD", key) == 0 and client.call("ZCOUNT", key, "-inf", "+inf") == 0
+    assert monitor.call("ZCARD", key) == 1 and reservations(redis_server, key) == 1
+
+
 def test_a_pipeline_is_answered_in_order(gate):
     client = gate.connect()
     client.send(b"".join(encode(*command) for command in [

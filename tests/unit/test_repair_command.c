@@ -225,6 +225,21 @@ static void test_commands_of_which_only_the_name_or_the_key_is_known(void **stat
     repair_table_free(few);
 }
 
+static void test_monitors_are_known_by_name(void **state)
+{
+    const struct repair_rule rule = {.name = "z", .pattern = "z:*", .monitors = " top grafana ", .kind = REPAIR_ZSET};
+    struct repair_table *one = repair_table_new(&rule, 1);
+    (void)state;
+
+    assert_true(repair_rule_is_monitor(repair_table_at(one, 0), "top"));
+    assert_true(repair_rule_is_monitor(repair_table_at(one, 0), "grafana"));
+    assert_false(repair_rule_is_monitor(repair_table_at(one, 0), "to"));
+    assert_false(repair_rule_is_monitor(repair_table_at(one, 0), "top grafana"));
+    assert_false(repair_rule_is_monitor(repair_table_at(one, 0), ""));
+    assert_false(repair_rule_is_monitor(repair_table_at(table, 0), "top"));
+    repair_table_free(one);
+}
+
 static void test_as_many_members_as_a_script_takes(void **state)
 {
     static const struct {
@@ -338,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_what_passes),
         cmocka_unit_test(test_rules_are_found_by_pattern_and_kind),
         cmocka_unit_test(test_commands_of_which_only_the_name_or_the_key_is_known),
+        cmocka_unit_test(test_monitors_are_known_by_name),
         cmocka_unit_test(test_as_many_members_as_a_script_takes),
         cmocka_unit_test(test_as_many_scores_as_a_script_takes),
         cmocka_unit_test(test_showing_reservations),
