@@ -234,8 +234,10 @@ static size_t change(struct client *client, const struct lane *lane, const struc
 {
     struct reply_writer w = {.bytes = changed, .cap = CHANGED_MAX};
 
-    if (kept->as_is || limit_verdict_room(len) > CHANGED_MAX)
-        return 0;
+    if (kept->repairs && len && bytes[0] == '-')
+        w.len = repair_answer_failed(client, kept, lane->pool->key.resp, bytes, len, changed, CHANGED_MAX);
+    if (w.len || kept->as_is || limit_verdict_room(len) > CHANGED_MAX)
+        return w.len;
     switch (limit_verdict((enum limit_shape)kept->shape, lane->pool->key.resp, bytes, len, &w)) {
     case LIMIT_CHANGED:
         return w.len;

@@ -7,9 +7,9 @@
  *              ├─> in a transaction or a tunnel: EVAL, without a deadline
  *              └─> EVALSHA or EVAL with a deadline ──> reply: what is for us taken out, the rest is the client's
  *
- * It goes as a limiter call (limit_kept.h): in order, and sent again after NOSCRIPT. A check that was lost, or came too
- * late, is answered as one without a backend: who takes an error for leave to go on must not be given one. So is a
- * ZREMRANGEBYSCORE before it.
+ * It goes as a limiter call (limit_kept.h): in order, and sent again after NOSCRIPT. A check that failed, was lost or
+ * came too late, is answered as one without a backend: who takes an error for leave to go on must not be given one. So
+ * is a ZREMRANGEBYSCORE before it.
  *
  * A transaction with an enforced command does not travel in one piece, and a large one is held until it is whole. Who
  * WATCHes such a key watches its reservations, too, and then neither reserves nor takes any.
@@ -52,6 +52,9 @@ bool repair_again(struct client *client, const struct limit_kept *kept);
 /* What it is answered that came too late: the length; 0: the error as it is. */
 size_t repair_answer_late(struct client *client, const struct limit_kept *kept, unsigned resp, uint8_t *bytes,
                           size_t cap);
+/* The same of one that the backend cannot run now, by its error. */
+size_t repair_answer_failed(struct client *client, const struct limit_kept *kept, unsigned resp, const uint8_t *error,
+                            size_t len, uint8_t *bytes, size_t cap);
 /* The oldest one in flight is lost: true when it was answered here. */
 bool repair_answer_lost(struct client *client, const struct lane *lane, const struct request *request,
                         enum request_loss loss);

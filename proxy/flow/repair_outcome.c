@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "limiter/repair_call.h"
 #include "protocol/reply.h"
 #include "proxy/flow/client.h"
@@ -6,6 +8,7 @@
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/repair.h"
 #include "proxy/flow/repairer.h"
+#include "proxy/net/log.h"
 
 /* Reads the command anew; after a reload its rule may be another one, or none. */
 static bool read_kept(struct client *client, const struct limit_kept *kept)
@@ -69,6 +72,34 @@ static bool may_be_told(const struct repair_command *command, enum request_loss 
 {
     return loss == REQUEST_UNSENT || command->step == REPAIR_CHECK || command->step == REPAIR_PURGE ||
            (command->step == REPAIR_COUNT && command->rule->max && !command->rule->allow);
+}
+
+/* Errors that say nothing of the command, but that the backend, or the user, is not able to run it. */
+static bool says_that_it_cannot(const uint8_t *error, size_t len)
+{
+    static const char *const codes[] = {"-OOM ",        "-READONLY ",   "-LOADING ",     "-MISCONF ", "-BUSY ",
+                                        "-MASTERDOWN ", "-NOREPLICAS ", "-CLUSTERDOWN ", "-NOPERM "};
+
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (reply_starts_with(error, len, codes[i]))
+            return true;
+    return false;
+}
+
+size_t repair_answer_failed(struct client *client, const struct limit_kept *kept, unsigned resp, const uint8_t *error,
+                            size_t len, uint8_t *bytes, size_t cap)
+{
+    struct reply_writer w = {.bytes = bytes, .cap = cap};
+    char text[128];
+
+    if (!says_that_it_cannot(error, len) || !read_kept(client, kept))
+        return 0;
+    const struct repair_command *command = &client->worker->repairer->command;
+    if (command->rule->mode == REPAIR_OBSERVE || !may_be_told(command, REQUEST_UNKNOWN) || !answer(client, &w, resp))
+        return 0;
+    snprintf(text, sizeof(text), "%.*s", (int)(len > 3 ? len - 3 : 0), (const char *)error + 1);
+    log_write(LOG_WARN, "repaired command failed", LOG_TEXT("rule", command->rule->name), LOG_TEXT("error", text));
+    return w.len;
 }
 
 bool repair_answer_lost(struct client *client, const struct lane *lane, const struct request *request,

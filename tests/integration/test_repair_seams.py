@@ -70,6 +70,20 @@ def test_what_comes_too_late_is_a_denial(start_respgate, fake):
         assert client.call(*command) == told
 
 
+def test_a_backend_that_cannot_run_it_lets_nobody_in_and_is_named(start_respgate, fake):
+    gate = start_respgate(fake.url(), settings=rule_settings(RULES))
+    client = gate.connect()
+    fake.on("EVAL", reply(b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"))
+    fake.on("ZREMRANGEBYSCORE", reply(b"-READONLY You can't write against a read only replica.\r\n"))
+    assert client.call("ZREMRANGEBYSCORE", "concurrent:x", 0, 1) == 0
+    fake.on("EVALSHA", reply(b"-NOPERM this user has no permissions to run the 'evalsha' command\r\n"))
+    assert [client.call("ZCARD", "concurrent:x") for _ in range(2)] == [5, 5] and client.call("INCR", "rl:x") == 10
+    assert "rule=runs" in gate.wait_for_log("repaired command failed")
+    assert str(client.call("ZADD", "concurrent:x", 1, "m")).startswith("OOM")
+    fake.on("EVALSHA", reply(b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"))
+    assert str(client.call("ZCARD", "concurrent:x")).startswith("WRONGTYPE")
+
+
 def test_replies_behind_a_call_that_is_sent_again_wait_for_it(start_respgate, fake):
     client = start_respgate(fake.url(), settings=rule_settings(RULES)).connect()
     fake.on("EVALSHA", reply(NOSCRIPT))
