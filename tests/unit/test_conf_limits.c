@@ -165,28 +165,32 @@ static void test_repairs(void **state)
 static void test_repairs_that_cannot_decide(void **state)
 {
     (void)state;
-    wrong(BACKEND "[limit a]\nkind = zset\nmode = enforce\n[limit b]\nkind = counter\nmode = enforce\n"
-                  "match = otp:*\n[limit c]\nkind = incr\nmode = enforce\nmatch = key:\nlate = error\n[limit d]\n"
-                  "kind = set\nmatch = key:x\nmode = off\n",
-          NULL, NULL,
-          "t.ini:18: limit.d.mode: \"off\" is not one of observe|enforce\n"
-          "t.ini:3: limit.a.match: is needed by kind zset, as in key:concurrent:*\n"
-          "t.ini:3: limit.a.max: is needed by kind zset, as in 5\n"
-          "t.ini:9: limit.b.match: \"otp:*\" is not key: and a pattern, as in key:concurrent:*\n"
-          "t.ini:6: limit.b.max: is needed by kind counter, as in 5\n"
-          "t.ini:6: limit.b.ttl: is needed by kind counter, as in 60s\n"
-          "t.ini:13: limit.c.match: \"key:\" is not key: and a pattern, as in key:concurrent:*\n"
-          "t.ini:10: limit.c.ttl: is needed by kind incr, as in 60s\n"
-          "t.ini:14: limit.c.late: is for the kinds that are checked, this one is incr");
+    wrong(
+        BACKEND
+        "[limit a]\nkind = zset\nmode = enforce\n[limit b]\nkind = counter\nmode = enforce\n"
+        "match = otp:*\n[limit c]\nkind = incr\nmode = enforce\nmatch = key:\nlate = error\nmonitors = top\n[limit d]\n"
+        "kind = set\nmatch = key:x\nmode = off\n",
+        NULL, NULL,
+        "t.ini:19: limit.d.mode: \"off\" is not one of observe|enforce\n"
+        "t.ini:3: limit.a.match: is needed by kind zset, as in key:concurrent:*\n"
+        "t.ini:3: limit.a.max: is needed by kind zset, as in 5\n"
+        "t.ini:9: limit.b.match: \"otp:*\" is not key: and a pattern, as in key:concurrent:*\n"
+        "t.ini:6: limit.b.max: is needed by kind counter, as in 5\n"
+        "t.ini:6: limit.b.ttl: is needed by kind counter, as in 60s\n"
+        "t.ini:13: limit.c.match: \"key:\" is not key: and a pattern, as in key:concurrent:*\n"
+        "t.ini:10: limit.c.ttl: is needed by kind incr, as in 60s\n"
+        "t.ini:14: limit.c.late: is for the kinds that are checked, this one is incr\n"
+        "t.ini:15: limit.c.monitors: is for the kinds that are checked, this one is incr");
 }
 
 static void test_repairs_that_say_too_much(void **state)
 {
     (void)state;
-    wrong(BACKEND "[limit a]\nkind = zset\nmatch = key:a\nrate = 1/1s\nburst = 3\nlease = 1s\nprefix = a\n"
-                  "shadow = yes\nlocal_share = 5\ndeny_cache = no\non_backend_down = local\n[limit b]\nkind = gcra\n"
-                  "rate = 1/1s\nmatch = key:b\nmode = observe\nttl = 1s\nlate = error\n[limit c]\nkind = gcra\nrate = "
-                  "1/1s\nmatch = key:b\n",
+    wrong(BACKEND
+          "[limit a]\nkind = zset\nmatch = key:a\nrate = 1/1s\nburst = 3\nlease = 1s\nprefix = a\n"
+          "shadow = yes\nlocal_share = 5\ndeny_cache = no\non_backend_down = local\n[limit b]\nkind = gcra\n"
+          "rate = 1/1s\nmatch = key:b\nmode = observe\nttl = 1s\nlate = error\nmonitors = top\n[limit c]\nkind = "
+          "gcra\nrate = 1/1s\nmatch = key:b\n",
           NULL, NULL,
           "t.ini:6: limit.a.rate: is for the kinds that are called by name, this one is zset\n"
           "t.ini:7: limit.a.burst: is for the kinds that are called by name, this one is zset\n"
@@ -200,7 +204,8 @@ static void test_repairs_that_say_too_much(void **state)
           "t.ini:18: limit.b.mode: is for kinds zset, set, list, counter and incr, this one is gcra\n"
           "t.ini:19: limit.b.ttl: is for kinds zset, set, list, counter and incr, this one is gcra\n"
           "t.ini:20: limit.b.late: is for kinds zset, set, list, counter and incr, this one is gcra\n"
-          "t.ini:24: limit.c.match: is for kinds zset, set, list, counter and incr, this one is gcra");
+          "t.ini:21: limit.b.monitors: is for kinds zset, set, list, counter and incr, this one is gcra\n"
+          "t.ini:25: limit.c.match: is for kinds zset, set, list, counter and incr, this one is gcra");
 }
 
 /* Of the same keys the first rule has them all; kinds that no command can be both of do not meet. */
