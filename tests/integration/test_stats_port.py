@@ -1,0 +1,49 @@
+"""Proves that nobody at the stats port can make it hold memory or connections, smuggle an order, or outlive what it shows."""
+
+import contextlib
+import select
+import signal
+import socket
+
+import pytest
+
+from harness import Respgate, wait_until
+from stats_view import fetch, metrics, stats, thread_stopped, wait_for_metric, worker_threads
+
+FOLLOW = b"GET /events?follow HTTP/1.1\r\nHost: x\r\n\r\n"
+MIB = 1 << 20
+
+
+@pytest.fixture
+def gate(redis_server, start_respgate):
+    """respgate that takes orders over TCP and has chosen its only backend."""
+    started = start_respgate(redis_server, settings={"stats.admin": "yes"})
+    wait_until(lambda: fetch(started, "/readyz")[0] == 200, what="it to be ready")
+    return started
+
+
+def dial(gate, receive_buffer=0):
+    """A connection to the stats port."""
+    connection = socket.socket()
+    if receive_buffer:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.settimeout(10)
+    connection.connect(("127.0.0.1", gate.stats_port))
+    return connection
+
+
+def test_requests_that_come_as_it_ends_find_nothing_that_is_gone(gate):
+    client = gate.connect()
+    client.command("BLPOP", "none", "30")
+    wait_for_metric(gate, "respgate_client_connections_blocking", 1)
+    gate.signal(signal.SIGTERM)
+    wait_until(lambda: fetch(gate, "/readyz") == (503, "not ready: draining\n"), what="draining")
+    with thread_stopped(gate.pid):
+        client.close()
+        wait_until(lambda: not worker_threads(gate), what="the worker to end")
+        late = [dial(gate) for _ in range(3)]
+        for connection, request in zip(late, (b"GET /stats.json", b"GET /metrics", b"POST /unpin")):
+            connection.sendall(request + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+    assert gate.child.wait(10) == 0
+    for connection in late:
+        connection.close()
