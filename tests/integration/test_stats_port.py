@@ -32,6 +32,18 @@ def dial(gate, receive_buffer=0):
     return connection
 
 
+def test_what_follows_a_head_is_never_taken_for_a_request(gate):
+    order = b"POST /pin?backend=default HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+    head = b"HEAD /version HTTP/1.1\r\nHost: evil.example\r\nContent-Length: %d\r\n\r\n" % len(order)
+    with dial(gate) as raw:
+        raw.sendall(head + order)
+        answers = b""
+        while part := raw.recv(65536):
+            answers += part
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert stats(gate)["route"]["pinned"] == ""
+
+
 def test_requests_that_come_as_it_ends_find_nothing_that_is_gone(gate):
     client = gate.connect()
     client.command("BLPOP", "none", "30")
