@@ -59,3 +59,24 @@ def test_requests_that_come_as_it_ends_find_nothing_that_is_gone(gate):
     assert gate.child.wait(10) == 0
     for connection in late:
         connection.close()
+
+
+def test_a_follower_that_does_not_read_is_let_go(redis_server, tmp_path):
+    path, socket_path = tmp_path / "respgate.ini", tmp_path / "stats.sock"
+    good = f"[backend a]\nurl = {redis_server.url()}\n[stats]\nunix_socket = {socket_path}\n"
+    path.write_text(good)
+    gate = Respgate(tmp_path, "", env={"RESPGATE_CONFIG": str(path)}).start()
+    try:
+        with socket.socket(socket.AF_UNIX) as follower:  # of which the kernel keeps less than of TCP
+            follower.settimeout(30)
+            follower.connect(str(socket_path))
+            follower.sendall(FOLLOW)
+            wait_for_metric(gate, 'respgate_backend_selected{backend="a"}', 1)
+            descriptors = metrics(gate)["process_open_fds"]
+            path.write_text(good + "[health]\n" + "".join(f"nonsense{'x' * 90}{n} = 1\n" for n in range(1000)))
+            for n in range(1, 121):
+                gate.signal(signal.SIGHUP)
+                wait_for_metric(gate, "respgate_config_reload_failures_total", n)
+            wait_until(lambda: metrics(gate)["process_open_fds"] < descriptors, timeout=30, what="it to be closed")
+    finally:
+        gate.finish()
