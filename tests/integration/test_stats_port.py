@@ -32,6 +32,19 @@ def dial(gate, receive_buffer=0):
     return connection
 
 
+def test_what_a_follower_sends_is_left_in_the_kernel(gate):
+    with dial(gate) as follower:
+        follower.sendall(FOLLOW)
+        assert follower.recv(100).startswith(b"HTTP/1.1 200")
+        follower.settimeout(1)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 64 * MIB:
+                sent += follower.send(b"x" * 65536)
+        assert sent < 32 * MIB
+    assert fetch(gate, "/livez")[0] == 200
+
+
 def test_what_follows_a_head_is_never_taken_for_a_request(gate):
     order = b"POST /pin?backend=default HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
     head = b"HEAD /version HTTP/1.1\r\nHost: evil.example\r\nContent-Length: %d\r\n\r\n" % len(order)
@@ -80,3 +93,21 @@ def test_a_follower_that_does_not_read_is_let_go(redis_server, tmp_path):
             wait_until(lambda: metrics(gate)["process_open_fds"] < descriptors, timeout=30, what="it to be closed")
     finally:
         gate.finish()
+
+
+def test_who_sends_a_byte_now_and_then_does_not_keep_others_out(gate):
+    slow = [dial(gate) for _ in range(64)]
+    for connection in slow:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nX: ")
+    with dial(gate) as late:
+        late.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+
+        def answered():
+            for connection in slow:
+                with contextlib.suppress(OSError):
+                    connection.send(b"x")
+            return select.select([late], [], [], 0.5)[0]
+        wait_until(answered, timeout=30, what="an answer")
+        assert late.recv(100).startswith(b"HTTP/1.1 200")
+    for connection in slow:
+        connection.close()
