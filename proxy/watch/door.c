@@ -16,6 +16,7 @@
 
 #include "conf/address.h"
 #include "proxy/net/log.h"
+#include "proxy/net/unix_path.h"
 
 enum { CONNECTIONS_MAX = 64, LOOK_AGAIN_MS = 50, OVERSTAY_S = 5, BACKLOG = 128, UNREAD_MAX = 1 << 16 };
 
@@ -163,7 +164,6 @@ struct door *door_open_tcp(struct evhttp *server, struct event_base *base, const
 static int bind_unix(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct stat known;
     int fd;
 
     if (strlen(path) >= sizeof(address.sun_path)) {
@@ -171,8 +171,7 @@ static int bind_unix(const char *path)
         return -1;
     }
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    if (!lstat(path, &known) && S_ISSOCK(known.st_mode))
-        unlink(path);
+    unix_path_clear(&address);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     mode_t mask = umask(0177);
     bool bound = fd >= 0 && !bind(fd, (struct sockaddr *)&address, sizeof(address));

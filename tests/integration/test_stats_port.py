@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from harness import Respgate, wait_until
-from stats_view import fetch, metrics, stats, thread_stopped, wait_for_metric, worker_threads
+from harness import Respgate, minimal_env, run_respgate, wait_until
+from stats_view import fetch, fetch_unix, metrics, stats, thread_stopped, wait_for_metric, worker_threads
 
 FOLLOW = b"GET /events?follow HTTP/1.1\r\nHost: x\r\n\r\n"
 MIB = 1 << 20
@@ -111,3 +111,15 @@ def test_who_sends_a_byte_now_and_then_does_not_keep_others_out(gate):
         assert late.recv(100).startswith(b"HTTP/1.1 200")
     for connection in slow:
         connection.close()
+
+
+def test_the_unix_socket_of_one_that_lives_is_left_to_it_and_that_of_a_dead_one_is_taken(redis_server, start_respgate,
+                                                                                         tmp_path):
+    path = tmp_path / "stats.sock"
+    first = start_respgate(redis_server, settings={"stats.unix_socket": path}, expect_exit=None)
+    done = run_respgate("run", env=minimal_env(RESPGATE_STATS_UNIX_SOCKET=str(path), RESPGATE_STATS_ADDRESS=""))
+    assert done.returncode == 1 and "Address already in use" in done.stderr
+    assert fetch_unix(path, "/livez") == (200, "live\n")
+    first.kill()
+    start_respgate(redis_server, settings={"stats.unix_socket": path})
+    assert fetch_unix(path, "/livez") == (200, "live\n")
