@@ -9,7 +9,7 @@
 
 #include "proxy/health/journal.h"
 
-enum { FOLLOWERS_MAX = 8, UNREAD_MAX = 1 << 18, FOLLOW_S = 7 * 24 * 3600 };
+enum { FOLLOWERS_MAX = 8, UNREAD_MAX = 1 << 18, FOLLOW_S = 7 * 24 * 3600, END_S = 5 };
 
 struct follower {
     LIST_ENTRY(follower) link;
@@ -34,8 +34,10 @@ static void forget(struct follower *follower)
 static void end(struct follower *follower)
 {
     struct evhttp_request *request = follower->request;
+    struct evhttp_connection *connection = evhttp_request_get_connection(request);
 
-    evhttp_connection_set_closecb(evhttp_request_get_connection(request), NULL, NULL);
+    evhttp_connection_set_closecb(connection, NULL, NULL);
+    evhttp_connection_set_timeout(connection, END_S); /* to read what is left */
     forget(follower);
     evhttp_send_reply_end(request);
 }
