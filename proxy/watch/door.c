@@ -5,6 +5,8 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/listener.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +155,8 @@ struct door *door_open_tcp(struct evhttp *server, struct event_base *base, const
     bound = evhttp_bind_socket_with_handle(server, parsed.host[0] ? parsed.host : NULL, (ev_uint16_t)parsed.port);
     if (!bound)
         return fail(server, address, errno ? strerror(errno) : "the host is not an address of this machine");
+    /* Inherited by what is accepted: head and body are two writes, and the second must not wait for an ACK. */
+    setsockopt(evhttp_bound_socket_get_fd(bound), IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     door = open_door(server, base, bound);
     if (!door)
         return fail(server, address, "out of memory");

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +149,7 @@ static void answer(const struct side *side, struct evhttp_request *request, page
         evhttp_send_error(request, 503, "out of memory");
         return;
     }
+    __fsetlocking(page->body, FSETLOCKING_BYCALLER); /* it is ours alone, and there is much to write */
     write_page(side, request, write, page);
     fclose(page->body);
     send_page(request, page, body, len);
