@@ -19,7 +19,7 @@ struct follower {
 };
 
 struct follow {
-    LIST_HEAD(, follower) followers;
+    LIST_HEAD(follower_list, follower) followers;
     unsigned n;
     struct journal *journal;
 };

@@ -17,8 +17,8 @@ static void expect(enum metric_format format, const char *expected)
 
     metric_begin(&out);
     metric_family(&out, "jobs", METRIC_COUNTER, "Jobs done.");
-    metric_sample(&out, METRIC_LABELS({"kind", "a\"b\\c\nd"}, {"at", "home"}), 3);
-    metric_sample(&out, METRIC_LABELS({"kind", "e"}, {"at", ""}), 4503599627370497);
+    metric_sample(&out, METRIC_LABELS(METRIC_LABEL("kind", "a\"b\\c\nd"), METRIC_LABEL("at", "home")), 3);
+    metric_sample(&out, METRIC_LABELS(METRIC_LABEL("kind", "e"), METRIC_LABEL("at", "")), 4503599627370497);
     metric_single(&out, "heat", METRIC_GAUGE, "How hot.", 0.25);
     metric_end(&out);
     fclose(out.out);
