@@ -114,11 +114,15 @@ struct follow *follow_new(struct journal *journal)
 
 void follow_free(struct follow *follow)
 {
+    struct follower *follower, *next;
+
     if (!follow)
         return;
     journal_listen(follow->journal, NULL, NULL);
-    while (!LIST_EMPTY(&follow->followers))
-        end(LIST_FIRST(&follow->followers));
+    for (follower = LIST_FIRST(&follow->followers); follower; follower = next) {
+        next = LIST_NEXT(follower, link);
+        end(follower);
+    }
     free(follow);
 }
 
