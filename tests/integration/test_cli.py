@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from backend_view import info
 from harness import fields, minimal_env, respgate_binary, respgate_env, run_respgate as run, wait_until
 
 SECRET = "correct-horse-battery"
