@@ -97,11 +97,10 @@ void limit_forget(struct client *client)
 /* --- once more --- */
 
 /* Sends the call again, its script with it. False: its rule is not what it was any more, see limiter->error. */
-static bool send_again(struct client *client, struct lane *lane, struct limit_kept *kept, bool muted)
+static bool send_again(struct client *client, struct lane *lane, struct limit_kept *kept, const struct request *before)
 {
     struct limiter *limiter = limiter_of(client);
     struct backend *backend = lane->pool->key.backend;
-    struct request *request;
     size_t len;
 
     if (!limiter_parse(limiter, kept->row, kept->bytes, kept->len))
@@ -115,10 +114,7 @@ static bool send_again(struct client *client, struct lane *lane, struct limit_ke
     len = limiter_encode(limiter, backend, LIMIT_EVAL, limiter_deadline_us(limiter, backend));
     STAILQ_INSERT_TAIL(&client->limit_calls, kept, link);
     client->limit_resent++;
-    request = lane_send(lane, &client->requester, REQUEST_LIMIT, limiter->out, len);
-    request->muted = muted;
-    client->inflight++;
-    client->not_replied = true;
+    client_send_again(client, lane, before, REQUEST_LIMIT, limiter->out, len);
     count(client->worker, scripts_healed);
     if (backend->metered)
         count(client->worker, billed);
@@ -265,7 +261,7 @@ bool limit_on_reply(struct client *client, struct lane *lane, struct request *re
         take_oldest(client);
     if (last && !request->begun && lane->state == LANE_READY &&
         can_be_sent_again(limiter_of(client), kept, bytes, len)) {
-        if (send_again(client, lane, kept, request->muted))
+        if (send_again(client, lane, kept, request))
             return true;
         changed_len = put_error(limiter_of(client)->error, changed);
     } else if (last && !request->begun) {
