@@ -10,6 +10,7 @@
 #include "proxy/flow/limit_kept.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/worker.h"
+#include "proxy/net/loop.h"
 
 enum { CHANGED_MAX = 1024 };
 
@@ -175,7 +176,7 @@ static void learn(struct client *client, const struct limit_kept *kept, const ui
         !limiter_parse(limiter, kept->row, kept->bytes, kept->len) || !limit_facts_deny(&limiter->call, &deny))
         return;
     deny.epoch = limiter_deny_epoch(kept->epoch, client->pool);
-    deny_cache_learn(denials, &deny, fields, kept->sent_us, limiter_now_us());
+    deny_cache_learn(denials, &deny, fields, kept->sent_us, clock_now_us());
 }
 
 size_t limit_shadow(const uint8_t *bytes, size_t len, uint8_t *reply, size_t cap)

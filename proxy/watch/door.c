@@ -18,6 +18,7 @@
 
 #include "conf/address.h"
 #include "proxy/net/log.h"
+#include "proxy/net/loop.h"
 #include "proxy/net/unix_path.h"
 
 enum { CONNECTIONS_MAX = 64, LOOK_AGAIN_MS = 50, OVERSTAY_S = 5, BACKLOG = 128, UNREAD_MAX = 1 << 16 };
@@ -60,10 +61,7 @@ static void forget_freed(struct door *door)
 
 static time_t now_s(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
+    return clock_now_us() / 1000000;
 }
 
 /* A byte now and then is enough not to time out. For evhttp, which frees it, the longest there has timed out now. */
