@@ -258,13 +258,18 @@ static bool init_process(struct process *process)
     return true;
 }
 
+/* Before the workers and health, which the pages show, are gone. */
+static void close_stats(struct process *process)
+{
+    event_base_loop(process->loop.base, EVLOOP_NONBLOCK); /* who ordered the end is still answered */
+    http_free(process->http);
+    history_free(process->scene.history);
+}
+
 static void finish_process(struct process *process)
 {
     monitor_free(process->monitor);                       /* after the workers, which give it hints */
-    event_base_loop(process->loop.base, EVLOOP_NONBLOCK); /* who ordered the end is still answered */
-    http_free(process->http);
     event_base_loop(process->loop.base, EVLOOP_NONBLOCK); /* what is cancelled is still told */
-    history_free(process->scene.history);
     journal_free(process->scene.journal);
     scene_finish(&process->scene);
     settings_unref(process->scene.settings);
@@ -283,6 +288,7 @@ static int serve(const struct cli_options *options, struct settings *settings)
         process.crew.journal = process.scene.journal;
         code = run_crew(&process);
     }
+    close_stats(&process);
     crew_finish(&process.crew);
     finish_process(&process);
     return code == EXIT_FINE && atomic_load(&process.crew.drain_forced) ? EXIT_TIMED_OUT : code;

@@ -10,15 +10,13 @@
 #include "conf/conf.h"
 #include "proxy/cli/ask.h"
 #include "proxy/cli/cli.h"
+#include "proxy/net/loop.h"
 
 enum { POLL_MS = 20, SAY_EVERY_MS = 1000, HEALTH_TIMEOUT_MS = 1000 };
 
 static uint64_t now_ms(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)clock_now_us() / 1000;
 }
 
 static void pause_ms(unsigned ms)

@@ -41,20 +41,23 @@ static uint64_t in_flight(const struct lane_list *lanes)
     return n;
 }
 
+static void publish(struct backend_meter *meter)
+{
+    atomic_store_explicit(&meter->lanes, meter->lanes_counted, memory_order_relaxed);
+    atomic_store_explicit(&meter->inflight, meter->inflight_counted, memory_order_relaxed);
+}
+
+/* Several pools may have lanes to one backend. */
 void census_of_lanes(struct worker *worker)
 {
     struct pool *pool;
 
-    LIST_FOREACH(pool, &worker->pools, link)
-    pool->meter->lanes_counted = pool->meter->inflight_counted = 0;
-    LIST_FOREACH(pool, &worker->pools, link)
-    {
+    for (pool = LIST_FIRST(&worker->pools); pool; pool = LIST_NEXT(pool, link))
+        pool->meter->lanes_counted = pool->meter->inflight_counted = 0;
+    for (pool = LIST_FIRST(&worker->pools); pool; pool = LIST_NEXT(pool, link)) {
         pool->meter->lanes_counted += pool->n_lanes;
         pool->meter->inflight_counted += in_flight(&pool->shared) + in_flight(&pool->busy);
     }
-    LIST_FOREACH(pool, &worker->pools, link)
-    {
-        atomic_store_explicit(&pool->meter->lanes, pool->meter->lanes_counted, memory_order_relaxed);
-        atomic_store_explicit(&pool->meter->inflight, pool->meter->inflight_counted, memory_order_relaxed);
-    }
+    for (pool = LIST_FIRST(&worker->pools); pool; pool = LIST_NEXT(pool, link))
+        publish(pool->meter);
 }

@@ -349,29 +349,6 @@ static void on_drained(struct conn *conn)
 
 /* --- requests --- */
 
-struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
-                            size_t len)
-{
-    bool muted = client_is_muted(client), run = kind == REQUEST_PLAIN && client->session.overflow;
-    enum request_class class = client->worker->settings->classes[client->last_command->index];
-    struct request *request = run ? lane_send_in_run(lane, &client->requester, muted, bytes, len) : NULL;
-
-    if (!request) {
-        request = lane_send(lane, &client->requester, (uint8_t)kind, bytes, len);
-        request->muted = muted;
-        request->run = run;
-        request->class = (uint8_t) class;
-        request->keyed = !client->inflight;
-    }
-    if (class != REQUEST_CLASS_connection)
-        client->has_worked = true;
-    client->inflight++;
-    client_count_request(client);
-    if (lane->pool->key.backend->metered && !client->worker->settings->unbilled[client->last_command->index])
-        count(client->worker, billed);
-    return request;
-}
-
 /* So many requests less in flight: what waited for that goes on. */
 static void requests_ended(struct client *client, uint32_t n)
 {

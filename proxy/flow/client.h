@@ -197,12 +197,19 @@ bool client_waits_for_lane(struct client *client, struct lane *lane);
 /* The same for a lane that is not open: until it is, or was lost, or a little time is over. */
 void client_wait_for_lane(struct client *client, struct lane *lane);
 
+void client_move_to_pool(struct client *client, struct pool *pool);
+void client_leave_lane(struct client *client);
+
+/* --- client_send.c --- */
+
 /* Sends the command being taken on `lane`. */
 struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
                             size_t len);
 
-void client_move_to_pool(struct client *client, struct pool *pool);
-void client_leave_lane(struct client *client);
+/* Sends, in place of what `before` was answered, the same once more or what follows from it: to the ledger it is the
+ * same request, and the reply being handled is not the last word. */
+struct request *client_send_again(struct client *client, struct lane *lane, const struct request *before,
+                                  enum request_kind kind, const void *bytes, size_t len);
 
 /* --- client_answer.c --- */
 

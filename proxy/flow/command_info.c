@@ -107,9 +107,7 @@ static void on_knowledge(struct client *client, struct lane *lane, const struct 
         command_info_forget(client);
         return;
     }
-    lane_send(lane, &client->requester, info->merge.mine ? REQUEST_COMMAND : REQUEST_PLAIN, info->call, info->len);
-    client->inflight++;
-    client->not_replied = true;
+    client_send_again(client, lane, request, info->merge.mine ? REQUEST_COMMAND : REQUEST_PLAIN, info->call, info->len);
     if (!info->merge.mine)
         command_info_forget(client);
 }

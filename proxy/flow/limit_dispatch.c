@@ -8,6 +8,7 @@
 #include "proxy/flow/limiter.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
+#include "proxy/net/loop.h"
 
 enum {
     REPLY_MAX = 256 * (LIMIT_MULTI_MAX + 1),
@@ -50,7 +51,7 @@ static bool count_locally(struct limiter *limiter, const struct down_call *down,
     if (!local || !limit_facts_local(&limiter->call, &local_call))
         return false;
     local_call.share_percent = limiter_local_share(limiter);
-    local_limit_call(local, &local_call, limiter_now_us(), fields);
+    local_limit_call(local, &local_call, clock_now_us(), fields);
     if (down->kind == DOWN_THROTTLE) {
         limit_reply_to_throttle(fields, throttle);
         limit_reply_put(w, throttle, THROTTLE_FIELDS);
@@ -145,7 +146,7 @@ static bool answer_again(struct client *client, const struct call *call, const s
     uint8_t bytes[512];
     struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
     int64_t fields[LIMIT_FIELDS];
-    size_t n = deny_cache_find(denials, deny, limiter_now_us(), fields);
+    size_t n = deny_cache_find(denials, deny, clock_now_us(), fields);
 
     *used = 0;
     if (!n)
@@ -301,7 +302,7 @@ static size_t send_call(struct client *client, struct lane *lane, const struct c
     kept->lowers = lowers(limiter);
     kept->shadow = limiter->rule && limiter->rule->shadow;
     kept->epoch = limiter->epoch;
-    kept->sent_us = learns ? limiter_now_us() : 0;
+    kept->sent_us = learns ? clock_now_us() : 0;
     STAILQ_INSERT_TAIL(&client->limit_calls, kept, link);
     if (kept->lowers)
         limiter_note_lowered(limiter);

@@ -11,6 +11,7 @@
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/repair.h"
 #include "proxy/flow/worker.h"
+#include "proxy/net/loop.h"
 
 enum { CHANGED_MAX = 1024 };
 
@@ -98,11 +99,10 @@ void limit_forget(struct client *client)
 /* --- once more --- */
 
 /* Sends the call again, its script with it. False: its rule is not what it was any more, see limiter->error. */
-static bool send_again(struct client *client, struct lane *lane, struct limit_kept *kept, bool muted)
+static bool send_again(struct client *client, struct lane *lane, struct limit_kept *kept, const struct request *before)
 {
     struct limiter *limiter = limiter_of(client);
     struct backend *backend = lane->pool->key.backend;
-    struct request *request;
     size_t len;
 
     if (kept->repairs ? !repair_again(client, kept) : !limiter_parse(limiter, kept->row, kept->bytes, kept->len))
@@ -116,10 +116,7 @@ static bool send_again(struct client *client, struct lane *lane, struct limit_ke
     len = limiter_encode(limiter, backend, LIMIT_EVAL, limiter_deadline_us(limiter, backend));
     STAILQ_INSERT_TAIL(&client->limit_calls, kept, link);
     client->limit_resent++;
-    request = lane_send(lane, &client->requester, REQUEST_LIMIT, limiter->out, len);
-    request->muted = muted;
-    client->inflight++;
-    client->not_replied = true;
+    client_send_again(client, lane, before, REQUEST_LIMIT, limiter->out, len);
     count(client->worker, scripts_healed);
     if (backend->metered)
         count(client->worker, billed);
@@ -180,7 +177,7 @@ static void learn(struct client *client, const struct limit_kept *kept, const ui
         !limiter_parse(limiter, kept->row, kept->bytes, kept->len) || !limit_facts_deny(&limiter->call, &deny))
         return;
     deny.epoch = limiter_deny_epoch(kept->epoch, client->pool);
-    deny_cache_learn(denials, &deny, fields, kept->sent_us, limiter_now_us());
+    deny_cache_learn(denials, &deny, fields, kept->sent_us, clock_now_us());
 }
 
 size_t limit_shadow(const uint8_t *bytes, size_t len, uint8_t *reply, size_t cap)
@@ -274,7 +271,7 @@ bool limit_on_reply(struct client *client, struct lane *lane, struct request *re
         take_oldest(client);
     if (last && !request->begun && lane->state == LANE_READY &&
         can_be_sent_again(limiter_of(client), kept, bytes, len)) {
-        if (send_again(client, lane, kept, request->muted))
+        if (send_again(client, lane, kept, request))
             return true;
         changed_len = put_error(limiter_of(client)->error, changed);
     } else if (last && !request->begun) {

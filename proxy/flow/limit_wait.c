@@ -294,7 +294,7 @@ static void ask(struct limit_wait *wait, struct lane *lane)
     wait->in_flight = true;
     if (backend->metered)
         count(limiter->worker, billed);
-    lane_send(lane, &wait->requester, 0, limiter->out, len);
+    lane_send(lane, &wait->requester, 0, limiter->out, len)->class = REQUEST_CLASS_limiter;
 }
 
 size_t limit_wait_dispatch(struct client *client, struct lane *lane, const struct call *call)

@@ -15,14 +15,7 @@
 #include "proxy/flow/worker.h"
 #include "proxy/health/backend.h"
 #include "proxy/net/log.h"
-
-int64_t limiter_now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
+#include "proxy/net/loop.h"
 
 static void make_cache(struct limiter *limiter)
 {
@@ -72,7 +65,7 @@ void limiter_reconfigure(struct limiter *limiter)
 {
     make_cache(limiter);
     if (limiter->denials)
-        deny_cache_clear(limiter->denials, limiter_now_us());
+        deny_cache_clear(limiter->denials, clock_now_us());
 }
 
 static bool fail(struct limiter *limiter, const char *text)
@@ -223,7 +216,7 @@ struct deny_cache *limiter_denials(struct limiter *limiter)
     lowered = atomic_load(&limiter->worker->crew->limits_lowered);
     if (lowered != limiter->lowered) {
         limiter->lowered = lowered;
-        deny_cache_clear(limiter->denials, limiter_now_us());
+        deny_cache_clear(limiter->denials, clock_now_us());
     }
     return limiter->denials;
 }

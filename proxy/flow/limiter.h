@@ -89,5 +89,3 @@ void limiter_note_lowered(struct limiter *limiter);
 uint64_t limiter_deny_epoch(uint64_t epoch, const struct pool *pool);
 /* The cache, without what other workers' clients have made doubtful. NULL: none. */
 struct deny_cache *limiter_denials(struct limiter *limiter);
-
-int64_t limiter_now_us(void);

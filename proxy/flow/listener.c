@@ -17,6 +17,7 @@
 #include "protocol/reply.h"
 #include "proxy/flow/client.h"
 #include "proxy/net/log.h"
+#include "proxy/net/unix_path.h"
 
 enum { BACKLOG = 1024, ACCEPTS_PER_TURN = 64, LOG_EVERY_MS = 10000 };
 
@@ -118,7 +119,6 @@ bool listener_open_unix(struct worker *worker, const char *path, unsigned mode)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct listener *listener;
-    struct stat known;
     int fd;
 
     if (strlen(path) >= sizeof(address.sun_path)) {
@@ -129,13 +129,7 @@ bool listener_open_unix(struct worker *worker, const char *path, unsigned mode)
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return fail("socket", path);
-    /* A path nobody answers on was left by a process that died. */
-    if (!stat(path, &known) && S_ISSOCK(known.st_mode)) {
-        int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (probe >= 0 && connect(probe, (struct sockaddr *)&address, sizeof(address)) && errno == ECONNREFUSED)
-            unlink(path);
-        close(probe);
-    }
+    unix_path_clear(&address);
     /* The mode is right before anybody can connect. */
     mode_t mask = umask(0777);
     bool bound = !bind(fd, (struct sockaddr *)&address, sizeof(address));

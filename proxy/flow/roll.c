@@ -61,8 +61,9 @@ void roll_begin(struct roll_book *book, uint64_t now_ms)
 void roll_add(struct roll_book *book, const struct client *client, uint64_t now_ms)
 {
     struct roll *roll = &book->next;
-    const struct client_names *names = client->names;
-    bool named = names && names->name && names->name[0];
+    static const struct client_names no_names;
+    const struct client_names *names = client->names ? client->names : &no_names;
+    bool named = names->name && names->name[0];
     struct roll_entry *entry = &roll->at[roll->n];
 
     roll->clients++;
@@ -79,7 +80,7 @@ void roll_add(struct roll_book *book, const struct client *client, uint64_t now_
                                  .doing = doing_of(client, now_ms),
                                  .pinned = client->pin};
     snprintf(entry->name, sizeof(entry->name), "%s", named ? names->name : "");
-    snprintf(entry->user, sizeof(entry->user), "%s", names && names->user ? names->user : "default");
+    snprintf(entry->user, sizeof(entry->user), "%s", names->user ? names->user : "default");
 }
 
 void roll_publish(struct roll_book *book)

@@ -167,14 +167,13 @@ static struct script *find_sha(struct script_cache *cache, const uint8_t *sha, s
     return NULL;
 }
 
-/* The call with EVAL and the body in place of EVALSHA and the digest. */
-static struct request *send_as_eval(struct lane *lane, struct requester *owner, const uint8_t *command, size_t len,
-                                    const struct script *script)
+/* The call with EVAL and the body in place of EVALSHA and the digest; `before`: what was answered NOSCRIPT, or NULL. */
+static void send_as_eval(struct client *client, struct lane *lane, const struct request *before, const uint8_t *command,
+                         size_t len, const struct script *script)
 {
     struct request_args args;
     const uint8_t *name, *sha;
     size_t name_len, sha_len;
-    struct request *request;
     char head[96];
     uint32_t argc;
 
@@ -185,12 +184,14 @@ static struct request *send_as_eval(struct lane *lane, struct requester *owner, 
     bool read_only = name_len > strlen("EVALSHA");
     int n = snprintf(head, sizeof(head), "*%u\r\n$%u\r\n%s\r\n$%zu\r\n", argc, read_only ? 7U : 4U,
                      read_only ? "EVAL_RO" : "EVAL", script->len);
-    request = lane_send(lane, owner, REQUEST_PLAIN, head, (size_t)n);
+    if (before)
+        client_send_again(client, lane, before, REQUEST_PLAIN, head, (size_t)n);
+    else
+        client_send(client, lane, REQUEST_PLAIN, head, (size_t)n);
     lane_send_more(lane, script->body, script->len);
     /* The digest's own line end, and the other arguments as they came. */
     lane_send_more(lane, sha + sha_len, len - (size_t)(sha + sha_len - command));
     count(lane->pool->worker, scripts_healed);
-    return request;
 }
 
 static void keep_call(struct client *client, const struct call *call)
@@ -237,10 +238,7 @@ static bool send_evalsha(struct client *client, struct lane *lane, const struct 
         return false;
     touch(cache, script);
     if (script->epoch != cache->epoch) {
-        struct request *request = send_as_eval(lane, &client->requester, call->bytes, call->len, script);
-        request->muted = client_is_muted(client);
-        client->inflight++;
-        count(client->worker, accepted);
+        send_as_eval(client, lane, NULL, call->bytes, call->len, script);
         script->epoch = cache->epoch;
         return true;
     }
@@ -316,10 +314,7 @@ bool script_on_reply(struct client *client, struct lane *lane, const struct requ
         request_args_next(&args, &sha, &sha_len);
         script = find_sha(cache, sha, sha_len);
         if (script) {
-            struct request *again = send_as_eval(lane, &client->requester, kept->data, kept->end, script);
-            again->muted = request->muted;
-            client->inflight++;
-            client->not_replied = true;
+            send_as_eval(client, lane, request, kept->data, kept->end, script);
             healed = true;
         }
     }

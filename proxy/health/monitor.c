@@ -28,7 +28,7 @@ static uint64_t now_ms(const struct monitor *monitor)
 /* Not of the turn: the fence must not be early by what this turn has taken. */
 static int64_t clock_ms(void)
 {
-    return probe_now_us() / 1000;
+    return clock_now_us() / 1000;
 }
 
 /* xorshift64: only jitter hangs on it, and the same seed gives the same jitter. */
@@ -102,7 +102,7 @@ static bool users_have_replies(struct watched *watched)
 
     return watched->backend->metered && atomic_exchange(&watched->backend->replies, 0) &&
            watched_health(watched)->state == HEALTH_UP &&
-           (!fence_knows(fence) || fence_age_us(fence, probe_now_us()) < CLOCK_FRESH_US);
+           (!fence_knows(fence) || fence_age_us(fence, clock_now_us()) < CLOCK_FRESH_US);
 }
 
 /* One that is usable must be found dead soon: each round trip of connecting has no more time than an answer. */
@@ -152,7 +152,7 @@ static void tell_fence(struct watched *watched)
     if (!route_is_usable(health->state))
         fence_left(fence);
     else if (health->fails)
-        fence_check_failed(fence, health->fails, probe_now_us());
+        fence_check_failed(fence, health->fails, clock_now_us());
     else
         fence_idle(fence);
 }

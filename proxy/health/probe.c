@@ -160,7 +160,7 @@ static void on_limit(evutil_socket_t fd, short what, void *arg)
 {
     struct probe *probe = arg;
     enum probe_step step = current_step(probe);
-    int64_t left_us = probe->limit_us - probe_now_us();
+    int64_t left_us = probe->limit_us - clock_now_us();
     char text[160];
 
     (void)fd, (void)what;
@@ -208,7 +208,7 @@ static void on_attempt(evutil_socket_t fd, short what, void *arg)
 /* An address that never answers must leave time for those behind it; the last one has all that is left. */
 static void limit_attempt(struct probe *probe, size_t count)
 {
-    int64_t left_us = (int64_t)probe->limits.connect_ms * 1000 - (probe_now_us() - probe->began_us);
+    int64_t left_us = (int64_t)probe->limits.connect_ms * 1000 - (clock_now_us() - probe->began_us);
     struct timeval in;
 
     if (probe->attempts >= count || left_us <= 0)
@@ -387,7 +387,7 @@ static void on_name_wait(evutil_socket_t fd, short what, void *arg)
 void probe_limit(struct probe *probe, uint32_t limit_ms)
 {
     probe->limit_ms = limit_ms;
-    probe->limit_us = probe_now_us() + (int64_t)limit_ms * 1000;
+    probe->limit_us = clock_now_us() + (int64_t)limit_ms * 1000;
     arm_limit(probe, (int64_t)limit_ms * 1000);
 }
 
@@ -396,7 +396,7 @@ void probe_start(struct probe *probe, const struct probe_limits *limits)
     assert(!probe->running);
     probe->running = true;
     probe->limits = *limits;
-    probe->began_us = probe_now_us();
+    probe->began_us = clock_now_us();
     probe->attempts = probe->received = 0;
     probe->clock_known = false;
     probe->result = (struct probe_result){.cause = CAUSE_NONE};

@@ -66,9 +66,6 @@ struct probe_limits {
     uint32_t answer_ms;  /* for each answer */
 };
 
-/* CLOCK_MONOTONIC. */
-int64_t probe_now_us(void);
-
 /* Begins a check; `done` follows, maybe before this returns. One at a time. */
 void probe_start(struct probe *probe, const struct probe_limits *limits);
 bool probe_is_running(const struct probe *probe);

@@ -10,26 +10,19 @@
 #include "proxy/health/handshake.h"
 #include "proxy/health/info.h"
 #include "proxy/health/probe_parts.h"
+#include "proxy/net/loop.h"
 
 static const char dataset_key[] = "respgate:dataset";
-
-int64_t probe_now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 void probe_begin_step(struct probe *probe, enum probe_step step)
 {
     probe->step = step;
-    probe->step_began_us = probe_now_us();
+    probe->step_began_us = clock_now_us();
 }
 
 void probe_end_step(struct probe *probe)
 {
-    probe->result.step_us[probe->step] = probe_now_us() - probe->step_began_us;
+    probe->result.step_us[probe->step] = clock_now_us() - probe->step_began_us;
 }
 
 static void send_command(struct probe *probe, int argc, const char **argv)
@@ -37,7 +30,7 @@ static void send_command(struct probe *probe, int argc, const char **argv)
     char *command = NULL;
     int len = redisFormatCommandArgv(&command, argc, argv, NULL);
 
-    fence_asked(&probe->backend->fence, probe_now_us());
+    fence_asked(&probe->backend->fence, clock_now_us());
     probe_limit(probe, probe->limits.answer_ms);
     if (len < 0)
         return; /* no memory: the check runs out of time */
@@ -243,7 +236,7 @@ static void learn(struct probe *probe, int64_t clock_us)
     if (clock_us == CLOCK_UNTOLD)
         return;
     probe->clock_known = true;
-    fence_learn(&probe->backend->fence, clock_us, probe_now_us());
+    fence_learn(&probe->backend->fence, clock_us, clock_now_us());
 }
 
 static bool is_pair(const redisReply *reply)

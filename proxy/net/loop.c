@@ -40,12 +40,17 @@ void loop_finish(struct loop *loop)
     block_pool_finish(&loop->pool);
 }
 
-void loop_read_clock(struct loop *loop)
+int64_t clock_now_us(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    loop->now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void loop_read_clock(struct loop *loop)
+{
+    loop->now_us = (uint64_t)clock_now_us();
     loop->now_ms = loop->now_us / 1000;
 }
 

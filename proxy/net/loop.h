@@ -58,6 +58,9 @@ void loop_run(struct loop *loop);
 
 void loop_read_clock(struct loop *loop);
 
+/* CLOCK_MONOTONIC at this moment, for who cannot take the turn's time. Any thread. */
+int64_t clock_now_us(void);
+
 /* This turn's time in milliseconds. */
 static inline uint64_t loop_now_ms(struct loop *loop)
 {

@@ -5,24 +5,34 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/listener.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conf/address.h"
 #include "proxy/net/log.h"
+#include "proxy/net/loop.h"
+#include "proxy/net/unix_path.h"
 
-enum { CONNECTIONS_MAX = 64, LOOK_AGAIN_MS = 50, BACKLOG = 128 };
+enum { CONNECTIONS_MAX = 64, LOOK_AGAIN_MS = 50, OVERSTAY_S = 5, BACKLOG = 128, UNREAD_MAX = 1 << 16 };
+
+struct visitor {
+    struct bufferevent *connection;
+    time_t since_s;
+};
 
 struct door {
     struct evhttp *server;
     struct event_base *base;
     struct evconnlistener *listener;
-    struct bufferevent *connections[CONNECTIONS_MAX];
+    struct visitor visitors[CONNECTIONS_MAX]; /* who came first stands first */
     unsigned n;
     struct event *look_again;
     char *path; /* of the Unix socket, unlinked at the end; NULL: TCP */
@@ -41,12 +51,27 @@ static void forget_freed(struct door *door)
     unsigned kept = 0;
 
     for (unsigned i = 0; i < door->n; i++) {
-        if (is_freed(door->connections[i]))
-            bufferevent_decref(door->connections[i]);
+        if (is_freed(door->visitors[i].connection))
+            bufferevent_decref(door->visitors[i].connection);
         else
-            door->connections[kept++] = door->connections[i];
+            door->visitors[kept++] = door->visitors[i];
     }
     door->n = kept;
+}
+
+static time_t now_s(void)
+{
+    return clock_now_us() / 1000000;
+}
+
+/* A byte now and then is enough not to time out. For evhttp, which frees it, the longest there has timed out now. */
+static void show_out(struct door *door)
+{
+    struct visitor *first = &door->visitors[0];
+
+    if (now_s() - first->since_s > OVERSTAY_S)
+        bufferevent_trigger_event(first->connection, BEV_EVENT_TIMEOUT | BEV_EVENT_READING, 0);
+    forget_freed(door);
 }
 
 static void wait_for_room(struct door *door)
@@ -64,6 +89,8 @@ static void on_look_again(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     forget_freed(door);
     if (door->n == CONNECTIONS_MAX)
+        show_out(door);
+    if (door->n == CONNECTIONS_MAX)
         wait_for_room(door);
     else
         evconnlistener_enable(door->listener);
@@ -77,11 +104,13 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
 
     if (!connection)
         return NULL;
+    /* While it answers, evhttp goes on reading, to see the connection end. */
+    bufferevent_setwatermark(connection, EV_READ, 0, UNREAD_MAX);
     forget_freed(door);
     if (door->n == CONNECTIONS_MAX) /* several were accepted at once, before the listener was stopped */
         return connection;
     bufferevent_incref(connection);
-    door->connections[door->n++] = connection;
+    door->visitors[door->n++] = (struct visitor){.connection = connection, .since_s = now_s()};
     if (door->n == CONNECTIONS_MAX)
         wait_for_room(door);
     return connection;
@@ -124,6 +153,8 @@ struct door *door_open_tcp(struct evhttp *server, struct event_base *base, const
     bound = evhttp_bind_socket_with_handle(server, parsed.host[0] ? parsed.host : NULL, (ev_uint16_t)parsed.port);
     if (!bound)
         return fail(server, address, errno ? strerror(errno) : "the host is not an address of this machine");
+    /* Inherited by what is accepted: head and body are two writes, and the second must not wait for an ACK. */
+    setsockopt(evhttp_bound_socket_get_fd(bound), IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     door = open_door(server, base, bound);
     if (!door)
         return fail(server, address, "out of memory");
@@ -135,7 +166,6 @@ struct door *door_open_tcp(struct evhttp *server, struct event_base *base, const
 static int bind_unix(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct stat known;
     int fd;
 
     if (strlen(path) >= sizeof(address.sun_path)) {
@@ -143,8 +173,7 @@ static int bind_unix(const char *path)
         return -1;
     }
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    if (!lstat(path, &known) && S_ISSOCK(known.st_mode))
-        unlink(path);
+    unix_path_clear(&address);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     mode_t mask = umask(0177);
     bool bound = fd >= 0 && !bind(fd, (struct sockaddr *)&address, sizeof(address));

@@ -1,6 +1,6 @@
 /*
  * One place where the stats port listens, and its bound on connections: beyond it nobody is accepted, and callers wait
- * in the kernel's queue until somebody has left.
+ * in the kernel's queue until somebody has left; who has been there for long and for the longest must.
  *
  * evhttp tells nobody when a connection ends. So a reference to each connection's bufferevent is kept here; one whose
  * callbacks are gone was freed by evhttp. That is looked at when a connection comes, and in short intervals at the

@@ -9,7 +9,7 @@
 
 #include "proxy/health/journal.h"
 
-enum { FOLLOWERS_MAX = 8, UNREAD_MAX = 1 << 18, FOLLOW_S = 7 * 24 * 3600 };
+enum { FOLLOWERS_MAX = 8, UNREAD_MAX = 1 << 18, FOLLOW_S = 7 * 24 * 3600, END_S = 5 };
 
 struct follower {
     LIST_ENTRY(follower) link;
@@ -19,7 +19,7 @@ struct follower {
 };
 
 struct follow {
-    LIST_HEAD(, follower) followers;
+    LIST_HEAD(follower_list, follower) followers;
     unsigned n;
     struct journal *journal;
 };
@@ -34,8 +34,10 @@ static void forget(struct follower *follower)
 static void end(struct follower *follower)
 {
     struct evhttp_request *request = follower->request;
+    struct evhttp_connection *connection = evhttp_request_get_connection(request);
 
-    evhttp_connection_set_closecb(evhttp_request_get_connection(request), NULL, NULL);
+    evhttp_connection_set_closecb(connection, NULL, NULL);
+    evhttp_connection_set_timeout(connection, END_S); /* to read what is left */
     forget(follower);
     evhttp_send_reply_end(request);
 }
@@ -112,11 +114,15 @@ struct follow *follow_new(struct journal *journal)
 
 void follow_free(struct follow *follow)
 {
+    struct follower *follower, *next;
+
     if (!follow)
         return;
     journal_listen(follow->journal, NULL, NULL);
-    while (!LIST_EMPTY(&follow->followers))
-        end(LIST_FIRST(&follow->followers));
+    for (follower = LIST_FIRST(&follow->followers); follower; follower = next) {
+        next = LIST_NEXT(follower, link);
+        end(follower);
+    }
     free(follow);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +149,7 @@ static void answer(const struct side *side, struct evhttp_request *request, page
         evhttp_send_error(request, 503, "out of memory");
         return;
     }
+    __fsetlocking(page->body, FSETLOCKING_BYCALLER); /* it is ours alone, and there is much to write */
     write_page(side, request, write, page);
     fclose(page->body);
     send_page(request, page, body, len);
@@ -169,6 +171,13 @@ static page_write *choose_page(struct evhttp_request *request, const char *path)
     return method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD ? find_page(path) : write_bad_method;
 }
 
+/* evhttp takes what follows a HEAD for the next request, whatever its headers say. */
+static bool has_unread_body(struct evhttp_request *request)
+{
+    return evhttp_request_get_command(request) == EVHTTP_REQ_HEAD &&
+           (header(request, "Content-Length")[0] || header(request, "Transfer-Encoding")[0]);
+}
+
 static void on_request(struct evhttp_request *request, void *arg)
 {
     const struct side *side = arg;
@@ -177,6 +186,8 @@ static void on_request(struct evhttp_request *request, void *arg)
     struct page page = {.query = uri ? evhttp_uri_get_query(uri) : NULL, .accept = header(request, "Accept")};
     page_write *write = choose_page(request, path && *path ? path : "/");
 
+    if (has_unread_body(request))
+        evhttp_add_header(evhttp_request_get_output_headers(request), "Connection", "close");
     page.json = strstr(page.accept, "application/json");
     if (write == page_events && evhttp_request_get_command(request) == EVHTTP_REQ_GET && page_asks(&page, "follow")) {
         set_headers(request, "application/x-ndjson");

@@ -56,6 +56,15 @@ static void write_quoted(FILE *out, const char *text)
     fputc('"', out);
 }
 
+/* Nearly all are whole numbers, which are written much faster as such. */
+static void write_value(FILE *out, double value)
+{
+    if (value >= 0 && value < 9e15 && value == (double)(int64_t)value)
+        fprintf(out, "%lld", (long long)value);
+    else
+        fprintf(out, "%.15g", value);
+}
+
 static void write_labels(FILE *out, const struct metric_label *labels, char equals)
 {
     for (const struct metric_label *label = labels; label->name; label++) {
@@ -74,7 +83,9 @@ void metric_sample(struct metric_out *out, const struct metric_label *labels, do
         fputs(out->sampled ? "," : "", out->out);
         fputs("{\"labels\":{", out->out);
         write_labels(out->out, labels, ':');
-        fprintf(out->out, "},\"value\":%.15g}", value);
+        fputs("},\"value\":", out->out);
+        write_value(out->out, value);
+        fputc('}', out->out);
     } else {
         fprintf(out->out, "%s%s%s", out->prefix, out->name, suffix(out));
         if (labels->name) {
@@ -82,7 +93,9 @@ void metric_sample(struct metric_out *out, const struct metric_label *labels, do
             write_labels(out->out, labels, '=');
             fputc('}', out->out);
         }
-        fprintf(out->out, " %.15g\n", value);
+        fputc(' ', out->out);
+        write_value(out->out, value);
+        fputc('\n', out->out);
     }
     out->sampled = true;
 }
@@ -97,7 +110,9 @@ static void write_line(struct metric_out *out, const struct metric_label *labels
     write_labels(out->out, labels, '=');
     if (le)
         fprintf(out->out, "%sle=\"%s\"", labels->name ? "," : "", le);
-    fprintf(out->out, "%s %.15g\n", labels->name || le ? "}" : "", value);
+    fputs(labels->name || le ? "} " : " ", out->out);
+    write_value(out->out, value);
+    fputc('\n', out->out);
 }
 
 static void write_buckets(struct metric_out *out, const struct metric_label *labels,

@@ -29,6 +29,10 @@ struct metric_label {
     const char *name, *value;
 };
 
+#define METRIC_LABEL(name, value)                                                                                      \
+    {                                                                                                                  \
+        (name), (value)                                                                                                \
+    }
 #define METRIC_LABELS(...) ((const struct metric_label[]){__VA_ARGS__, {0}})
 #define METRIC_NO_LABELS ((const struct metric_label[]){{0}})
 

@@ -16,9 +16,9 @@ static void write_build(const struct scene *scene, struct metric_out *out)
 {
     metric_family(out, "build_info", METRIC_GAUGE, "Versions of this program and of its libraries; always 1.");
     metric_sample(out,
-                  METRIC_LABELS({"version", scene->version}, {"libevent", event_get_version()},
-                                {"hiredis", VERSION_OF(HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH)},
-                                {"openssl", OpenSSL_version(OPENSSL_VERSION_STRING)}),
+                  METRIC_LABELS(METRIC_LABEL("version", scene->version), METRIC_LABEL("libevent", event_get_version()),
+                                METRIC_LABEL("hiredis", VERSION_OF(HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH)),
+                                METRIC_LABEL("openssl", OpenSSL_version(OPENSSL_VERSION_STRING))),
                   1);
 }
 
@@ -44,7 +44,7 @@ static void write_config(const struct scene *scene, struct metric_out *out)
     const struct conf *conf = scene->settings->conf;
 
     metric_family(out, "config_info", METRIC_GAUGE, "The configuration in force, by its digest; always 1.");
-    metric_sample(out, METRIC_LABELS({"digest", conf_digest(conf)}), 1);
+    metric_sample(out, METRIC_LABELS(METRIC_LABEL("digest", conf_digest(conf))), 1);
     metric_single(out, "config_shadowed_settings", METRIC_GAUGE,
                   "Settings that more than one of file, environment and flags give.", (double)conf_overrides(conf));
     metric_single(out, "config_reloads", METRIC_COUNTER, "Times the configuration was read again and taken up.",

@@ -15,8 +15,8 @@ static void write_states(const struct snapshot *snapshot, struct metric_out *out
     for (unsigned i = 0; i < snapshot->n; i++)
         for (int state = 0; state < STATES; state++)
             metric_sample(out,
-                          METRIC_LABELS({"backend", snapshot->at[i].backend->name},
-                                        {"state", health_state_name((enum health_state)state)}),
+                          METRIC_LABELS(METRIC_LABEL("backend", snapshot->at[i].backend->name),
+                                        METRIC_LABEL("state", health_state_name((enum health_state)state))),
                           (int)snapshot->at[i].state == state);
 }
 
@@ -24,16 +24,16 @@ static void write_choice(const struct snapshot *snapshot, struct metric_out *out
 {
     metric_family(out, "backend_up", METRIC_GAUGE, "Whether a backend passed its last check.");
     for (unsigned i = 0; i < snapshot->n; i++)
-        metric_sample(out, METRIC_LABELS({"backend", snapshot->at[i].backend->name}),
+        metric_sample(out, METRIC_LABELS(METRIC_LABEL("backend", snapshot->at[i].backend->name)),
                       snapshot->at[i].state == HEALTH_UP);
     metric_family(out, "backend_selected", METRIC_GAUGE, "Whether a backend is the one in use.");
     for (unsigned i = 0; i < snapshot->n; i++)
-        metric_sample(out, METRIC_LABELS({"backend", snapshot->at[i].backend->name}),
+        metric_sample(out, METRIC_LABELS(METRIC_LABEL("backend", snapshot->at[i].backend->name)),
                       snapshot->at[i].backend == snapshot->chosen);
     metric_family(out, "backend_held", METRIC_GAUGE,
                   "Whether a backend is up, but must stay so for a while before it is returned to.");
     for (unsigned i = 0; i < snapshot->n; i++)
-        metric_sample(out, METRIC_LABELS({"backend", snapshot->at[i].backend->name}), snapshot->at[i].held);
+        metric_sample(out, METRIC_LABELS(METRIC_LABEL("backend", snapshot->at[i].backend->name)), snapshot->at[i].held);
 }
 
 static void write_times(const struct scene *scene, const struct snapshot *snapshot, struct metric_out *out)
@@ -41,7 +41,7 @@ static void write_times(const struct scene *scene, const struct snapshot *snapsh
     metric_family(out, "backend_state_changed_timestamp_seconds", METRIC_GAUGE,
                   "Since when a backend is in its state.");
     for (unsigned i = 0; i < snapshot->n; i++)
-        metric_sample(out, METRIC_LABELS({"backend", snapshot->at[i].backend->name}),
+        metric_sample(out, METRIC_LABELS(METRIC_LABEL("backend", snapshot->at[i].backend->name)),
                       (double)scene_wall_of(scene, snapshot->at[i].since_ms) / 1000);
 }
 
@@ -67,7 +67,7 @@ static void write_meters(const struct snapshot *snapshot, struct metric_out *out
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
         metric_family(out, families[i].name, families[i].type, families[i].help);
         for (unsigned b = 0; b < snapshot->n; b++)
-            metric_sample(out, METRIC_LABELS({"backend", snapshot->at[b].backend->name}),
+            metric_sample(out, METRIC_LABELS(METRIC_LABEL("backend", snapshot->at[b].backend->name)),
                           (double)backend_total(snapshot->at[b].backend, families[i].offset));
     }
 }
@@ -79,7 +79,7 @@ static void write_latency(const struct snapshot *snapshot, struct metric_out *ou
     for (unsigned b = 0; b < snapshot->n; b++) {
         struct distribution distribution = {0};
         backend_add_latency(&distribution, snapshot->at[b].backend);
-        metric_distribution(out, METRIC_LABELS({"backend", snapshot->at[b].backend->name}), &distribution);
+        metric_distribution(out, METRIC_LABELS(METRIC_LABEL("backend", snapshot->at[b].backend->name)), &distribution);
     }
 }
 

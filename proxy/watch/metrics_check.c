@@ -14,14 +14,14 @@ static void write_checks(const struct snapshot *snapshot, struct metric_out *out
     for (unsigned i = 0; i < snapshot->n; i++) {
         struct distribution distribution = {0};
         distribution_add(&distribution, &snapshot->at[i].backend->tally->checks);
-        metric_distribution(out, METRIC_LABELS({"backend", snapshot->at[i].backend->name}), &distribution);
+        metric_distribution(out, METRIC_LABELS(METRIC_LABEL("backend", snapshot->at[i].backend->name)), &distribution);
     }
     metric_family(out, "backend_check_failures", METRIC_COUNTER, "Checks of a backend that failed, by what was wrong.");
     for (unsigned i = 0; i < snapshot->n; i++)
         for (unsigned cause = CAUSE_NONE + 1; cause < CAUSE_SLOW; cause++)
             metric_sample(out,
-                          METRIC_LABELS({"backend", snapshot->at[i].backend->name},
-                                        {"reason", health_cause_name((enum health_cause)cause)}),
+                          METRIC_LABELS(METRIC_LABEL("backend", snapshot->at[i].backend->name),
+                                        METRIC_LABEL("reason", health_cause_name((enum health_cause)cause))),
                           (double)snapshot->at[i].backend->tally->failures[cause]);
 }
 
@@ -34,7 +34,8 @@ static void write_selections(const struct scene *scene, struct metric_out *out)
     for (unsigned i = 0; i < snapshot->n; i++)
         for (unsigned why = 0; why < sizeof(whys) / sizeof(whys[0]); why++)
             metric_sample(out,
-                          METRIC_LABELS({"backend", snapshot->at[i].backend->name}, {"why", route_why_text(whys[why])}),
+                          METRIC_LABELS(METRIC_LABEL("backend", snapshot->at[i].backend->name),
+                                        METRIC_LABEL("why", route_why_text(whys[why]))),
                           (double)snapshot->at[i].backend->tally->selections[whys[why]]);
     metric_single(out, "unselections", METRIC_COUNTER, "Times no backend was usable any more.",
                   (double)scene->unselected);

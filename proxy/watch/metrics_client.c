@@ -67,12 +67,12 @@ static void write_bytes(const struct crew *crew, struct metric_out *out)
 static void write_ends(const struct crew *crew, struct metric_out *out)
 {
     metric_family(out, "client_connections_rejected", METRIC_COUNTER, "Clients not taken.");
-    metric_sample(out, METRIC_LABELS({"reason", "max_clients"}), TOTAL(crew, clients_rejected));
+    metric_sample(out, METRIC_LABELS(METRIC_LABEL("reason", "max_clients")), TOTAL(crew, clients_rejected));
     metric_family(out, "client_connections_cut", METRIC_COUNTER,
                   "Clients closed for something they did or did not do.");
-    metric_sample(out, METRIC_LABELS({"reason", "slow"}), TOTAL(crew, clients_slow));
-    metric_sample(out, METRIC_LABELS({"reason", "login_timeout"}), TOTAL(crew, clients_login_timeout));
-    metric_sample(out, METRIC_LABELS({"reason", "protocol"}), TOTAL(crew, protocol_errors));
+    metric_sample(out, METRIC_LABELS(METRIC_LABEL("reason", "slow")), TOTAL(crew, clients_slow));
+    metric_sample(out, METRIC_LABELS(METRIC_LABEL("reason", "login_timeout")), TOTAL(crew, clients_login_timeout));
+    metric_sample(out, METRIC_LABELS(METRIC_LABEL("reason", "protocol")), TOTAL(crew, protocol_errors));
 }
 
 static void write_ledger(const struct crew *crew, struct metric_out *out)
@@ -90,7 +90,7 @@ static void write_ledger(const struct crew *crew, struct metric_out *out)
     metric_family(out, "requests_closed", METRIC_COUNTER,
                   "Requests by what became of them; with those in flight they sum up to requests_accepted_total.");
     for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
-        metric_sample(out, METRIC_LABELS({"outcome", outcomes[i].name}), total(crew, outcomes[i].offset));
+        metric_sample(out, METRIC_LABELS(METRIC_LABEL("outcome", outcomes[i].name)), total(crew, outcomes[i].offset));
     metric_single(out, "requests_accepted", METRIC_COUNTER, "Requests read whole.", TOTAL(crew, accepted));
 }
 
@@ -114,6 +114,20 @@ static void write_lanes(const struct crew *crew, struct metric_out *out)
                   TOTAL(crew, billed));
 }
 
+static void write_limits(const struct crew *crew, struct metric_out *out)
+{
+    metric_single(out, "limit_checks", METRIC_COUNTER, "Limiter calls.", TOTAL(crew, limits));
+    metric_single(out, "limit_denials", METRIC_COUNTER, "Limiter calls that were denied.", TOTAL(crew, limits_denied));
+    metric_single(out, "limit_cached_denials", METRIC_COUNTER,
+                  "Limiter calls denied without asking the backend, which must have denied them again.",
+                  TOTAL(crew, limits_cached));
+    metric_single(out, "limit_degraded_decisions", METRIC_COUNTER,
+                  "Limiter calls decided by on_backend_down, because no backend was usable.", TOTAL(crew, limits_down));
+    metric_single(out, "limit_late_checks", METRIC_COUNTER,
+                  "Limiter calls that came to the backend after their deadline and did nothing.",
+                  TOTAL(crew, limits_late));
+}
+
 void metrics_write_clients(const struct scene *scene, struct metric_out *out)
 {
     write_connections(scene->crew, out);
@@ -122,4 +136,5 @@ void metrics_write_clients(const struct scene *scene, struct metric_out *out)
     write_ends(scene->crew, out);
     write_ledger(scene->crew, out);
     write_lanes(scene->crew, out);
+    write_limits(scene->crew, out);
 }

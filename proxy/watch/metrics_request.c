@@ -24,7 +24,7 @@ static void write_classes(const struct scene *scene, struct metric_out *out)
         totals[scene->settings->classes[command_at(i)->index]] += command_total(scene->crew, command_at(i)->index);
     metric_family(out, "requests", METRIC_COUNTER, "Requests read whole, by what kind of command they are.");
     for (int kind = REQUEST_CLASS_NONE + 1; kind < REQUEST_CLASSES; kind++)
-        metric_sample(out, METRIC_LABELS({"class", request_class_name((enum request_class)kind)}),
+        metric_sample(out, METRIC_LABELS(METRIC_LABEL("class", request_class_name((enum request_class)kind))),
                       (double)totals[kind]);
 }
 
@@ -42,9 +42,9 @@ static void write_commands(const struct crew *crew, struct metric_out *out)
         if (name[0] == '<')
             other += sum;
         else
-            metric_sample(out, METRIC_LABELS({"command", name}), (double)sum);
+            metric_sample(out, METRIC_LABELS(METRIC_LABEL("command", name)), (double)sum);
     }
-    metric_sample(out, METRIC_LABELS({"command", "other"}), (double)other);
+    metric_sample(out, METRIC_LABELS(METRIC_LABEL("command", "other")), (double)other);
 }
 
 static void write_durations(const struct crew *crew, struct metric_out *out)
@@ -55,7 +55,8 @@ static void write_durations(const struct crew *crew, struct metric_out *out)
         struct distribution distribution = {0};
         for (unsigned i = 0; i < crew->count; i++)
             distribution_add(&distribution, &crew->workers[i].latency[kind]);
-        metric_distribution(out, METRIC_LABELS({"class", request_class_name((enum request_class)kind)}), &distribution);
+        metric_distribution(out, METRIC_LABELS(METRIC_LABEL("class", request_class_name((enum request_class)kind))),
+                            &distribution);
     }
 }
 
@@ -66,7 +67,7 @@ static void write_errors(const struct crew *crew, struct metric_out *out)
         uint64_t sum = 0;
         for (unsigned i = 0; i < crew->count; i++)
             sum += atomic_load_explicit(&crew->workers[i].errors[code], memory_order_relaxed);
-        metric_sample(out, METRIC_LABELS({"code", error_code_name((enum error_code)code)}), (double)sum);
+        metric_sample(out, METRIC_LABELS(METRIC_LABEL("code", error_code_name((enum error_code)code))), (double)sum);
     }
 }
 

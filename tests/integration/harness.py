@@ -4,6 +4,7 @@ Nothing waits by sleeping for a guess: `wait_until` polls a condition and fails 
 test starts is ended by its fixture, and every respgate is asked at its end whether its request ledger balances.
 """
 
+import itertools
 import os
 import random
 import re
@@ -21,17 +22,23 @@ LEDGER_OUTCOMES = ("replied", "unavailable", "unknown", "state", "limited", "den
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
 
 
-def port_range():
-    """Where this process looks for ports, apart from its like when tests run side by side (pytest-xdist)."""
+def port_numbers():
+    """Ports below the range from which the kernel takes those of outgoing connections, so that none of these can sit on
+    one before a server binds it, or while the server restarts. None comes twice before all the others have, and none
+    to two processes that run tests side by side (pytest-xdist)."""
     side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    return 12000 + side * 5000, 17000 + side * 5000
+    first, count = 12000 + side * 5000, 5000
+    start = random.randrange(count)
+    for i in itertools.count(start):
+        yield first + i % count
+
+
+PORTS = port_numbers()
 
 
 def free_port():
-    """A TCP port on loopback that nobody uses now. Below the range from which the kernel takes the ports of outgoing
-    connections, so that none of those can sit on it before a server binds it, or while the server restarts."""
-    while True:
-        port = random.randrange(*port_range())
+    """A TCP port on loopback that nobody uses now."""
+    for port in PORTS:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -39,6 +46,7 @@ def free_port():
             except OSError:
                 continue
             return port
+    raise AssertionError("no port is free")
 
 
 def wait_until(condition, timeout=10.0, what="a condition"):

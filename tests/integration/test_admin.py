@@ -100,8 +100,8 @@ def test_reload_says_what_is_wrong(servers, tmp_path):
         path.write_text(good + "[health]\nfall = none\n")
         status, text = fetch(gate, "/reload", method="POST")
         assert status == 409 and f"{path}:6: health.fall" in text
-        path.write_text(good + "[listen]\nworkers = 3\n")
-        assert "listen.workers: only a restart" in fetch(gate, "/reload", method="POST")[1]
+        path.write_text(good + "[listen]\nscript_cache = 2MiB\n")
+        assert "listen.script_cache: only a restart" in fetch(gate, "/reload", method="POST")[1]
         path.write_text(good.replace("yes", "no"))
         assert fetch(gate, "/reload", method="POST") == (200, "done\n")
         assert fetch(gate, "/reload", method="POST")[0] == 403

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bounds import KIB, MIB, forget_peak, peak
+from bounds import KIB, MIB, PATIENT, forget_peak, peak
 from bulks import BulkReader, digest_of, set_header, set_value
 from harness import encode
 
@@ -11,8 +11,9 @@ EXTRA_MAX = 1 * MIB
 
 
 @pytest.mark.figures
-def test_512_mib_pass_in_either_direction_within_one_mib(respgate, redis_server, figure):
+def test_512_mib_pass_in_either_direction_within_one_mib(start_respgate, redis_server, figure):
     """SET and GET of 536,870,912 bytes."""
+    respgate = start_respgate(redis_server, settings=PATIENT)
     with respgate.connect(60) as client:
         client.call("PING")
         base = forget_peak(respgate.pid)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bounds import KIB, MIB, FastClients, backend_holds, closed_within, forget_peak, peak, settled
+from bounds import KIB, MIB, PATIENT, FastClients, backend_holds, closed_within, forget_peak, peak, settled
 from harness import encode
 
 KEYS = 1000
@@ -72,7 +72,7 @@ def test_it_does_beside_others_whose_requests_lie_between(respgate, redis_server
 @pytest.mark.figures
 def test_who_never_reads_is_closed_and_costs_little(start_respgate, redis_server, figure):
     """A million requests, not one reply read: nothing is held for it but its reply buffer."""
-    gate = start_respgate(redis_server, settings={"listen.slow_client_timeout": "1s"})
+    gate = start_respgate(redis_server, settings={**PATIENT, "listen.slow_client_timeout": "1s"})
     requests, _ = requests_and_replies(redis_server, 1_000_000, 100)
     with gate.connect(30) as client:
         base = forget_peak(gate.pid)
@@ -129,7 +129,7 @@ def test_answers_from_here_are_bounded_as_well(start_respgate, redis_server, fig
     settings = {"listen.slow_client_timeout": "500ms", "listen.auth": auth}
     if auth == "password":
         settings["listen.password"] = "secret"
-    gate = start_respgate(redis_server, settings=settings)
+    gate = start_respgate(redis_server, settings={**PATIENT, **settings})
     with gate.connect(30) as client:
         base = forget_peak(gate.pid)
         try:

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from bounds import KIB, MIB, FastClients, backend_holds, closed_within, compare, forget_peak, max_ms, peak, settled
+from bounds import (KIB, MIB, PATIENT, FastClients, backend_holds, closed_within, compare, forget_peak, max_ms, peak,
+                    settled)
 from bulks import BulkReader, digest_of, set_value
 from taken import wait_taken
 
@@ -22,7 +23,7 @@ def gate(start_respgate, redis_server):
     """respgate with a patience beyond the test's, and the value `large` in its Redis."""
     with redis_server.connect(30) as direct:
         assert set_value(direct, "large", LARGE) == "OK"
-    return start_respgate(redis_server, settings={"listen.slow_client_timeout": "60s"})
+    return start_respgate(redis_server, settings={**PATIENT, "listen.slow_client_timeout": "60s"})
 
 
 @contextlib.contextmanager
@@ -122,7 +123,7 @@ def test_who_reads_at_a_decent_pace_gets_all_with_others_behind(gate, redis_serv
 
 def test_who_never_reads_is_closed_with_a_reason(start_respgate, redis_server):
     """After slow_client_timeout, with a line in the log; the backend connection is of use again."""
-    gate = start_respgate(redis_server, settings={"listen.slow_client_timeout": "300ms"})
+    gate = start_respgate(redis_server, settings={**PATIENT, "listen.slow_client_timeout": "300ms"})
     redis_server.call("EVAL", "redis.call('SET', 'large', string.rep('v', 100000000))", 0)
     with gate.connect() as client:
         client.command("GET", "large")
@@ -135,7 +136,7 @@ def test_who_never_reads_is_closed_with_a_reason(start_respgate, redis_server):
 
 def test_a_slow_reader_of_many_elements_gets_each(start_respgate, redis_server):
     """The same for a reply of many small parts, read with a pause in the middle that lasts until all is at rest."""
-    gate = start_respgate(redis_server)
+    gate = start_respgate(redis_server, settings=PATIENT)
     count, push = 200_000, "for i = 1, ARGV[1] do redis.call('RPUSH', 'list', i .. ':' .. string.rep('v', 40)) end"
     redis_server.call("EVAL", push, 0, count)
     with gate.connect() as client, gate.connect() as other:

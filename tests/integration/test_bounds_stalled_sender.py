@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from bounds import KIB, MIB, FastClients, compare, forget_peak, peak
+from bounds import KIB, MIB, PATIENT, FastClients, compare, forget_peak, peak
 from bulks import BulkReader, digest_of, pieces, set_header
 from harness import wait_until
 
@@ -94,7 +94,7 @@ def leave(sock, how):
 def test_a_lost_backend_ends_a_half_sent_set(start_respgate, start_redis):
     """The client is told, and is closed: what it still sends is no command."""
     redis_server = start_redis()
-    gate = start_respgate(redis_server)
+    gate = start_respgate(redis_server, settings=PATIENT)
     with gate.connect(30) as client:
         send_half(client, redis_server)
         victim = re.search(rf"^id=(\d+) .* qbuf={HALF} ", redis_server.call("CLIENT", "LIST").decode(), re.MULTILINE)

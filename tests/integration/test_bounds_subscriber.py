@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bounds import KIB, MIB, P99_FACTOR, FastClients, closed_within, compare, forget_peak, peak, preferred
+from bounds import KIB, MIB, P99_FACTOR, PATIENT, FastClients, closed_within, compare, forget_peak, peak, preferred
 from harness import encode, wait_until
 
 EXTRA_MAX = 2 * MIB
@@ -63,7 +63,7 @@ def p99(times):
 def test_a_publisher_does_not_notice_who_does_not_read(start_respgate, start_redis, figure):
     """Its p99 with a subscriber that reads, in turns with that of one that has left 25 MB unread."""
     redis_server = start_redis(config=HOLDS_ALL)
-    gate = start_respgate(redis_server, settings={"listen.slow_client_timeout": "60s"})
+    gate = start_respgate(redis_server, settings={**PATIENT, "listen.slow_client_timeout": "60s"})
     with gate.connect(30) as publisher, gate.connect(30) as flood, preferred(gate.pid, redis_server.pid):
         with_reader, without = [], []
         publisher.call("PING")
@@ -90,7 +90,7 @@ def test_a_publisher_does_not_notice_who_does_not_read(start_respgate, start_red
 def test_others_do_not_notice_a_subscriber_that_does_not_read(start_respgate, start_redis, figure):
     """Fast clients beside one with 50 MB of messages that nobody reads."""
     redis_server = start_redis(config=HOLDS_ALL)
-    gate = start_respgate(redis_server, settings={"listen.slow_client_timeout": "60s"})
+    gate = start_respgate(redis_server, settings={**PATIENT, "listen.slow_client_timeout": "60s"})
 
     @contextlib.contextmanager
     def unread():
@@ -105,7 +105,7 @@ def test_others_do_not_notice_a_subscriber_that_does_not_read(start_respgate, st
 def test_respgate_closes_a_subscriber_that_never_reads(start_respgate, start_redis):
     """After slow_client_timeout, with a line in the log; its subscription ends."""
     redis_server = start_redis(config=HOLDS_ALL)
-    gate = start_respgate(redis_server, settings={"listen.slow_client_timeout": "300ms"})
+    gate = start_respgate(redis_server, settings={**PATIENT, "listen.slow_client_timeout": "300ms"})
     with subscribe(gate, redis_server) as client:
         for _ in range(20):
             assert redis_server.call("PUBLISH", "news", b"f" * 1_000_000) == 1
@@ -117,7 +117,7 @@ def test_respgate_closes_a_subscriber_that_never_reads(start_respgate, start_red
 def test_a_subscriber_that_the_backend_closes_is_closed(start_respgate, start_redis):
     """Redis's own bound: when the client reads on, its messages come to an end, and the log has the reason."""
     redis_server = start_redis(config={"client-output-buffer-limit": "pubsub 4mb 4mb 60"})
-    gate = start_respgate(redis_server)
+    gate = start_respgate(redis_server, settings=PATIENT)
     with subscribe(gate, redis_server) as client:
         sent = 0
         while redis_server.call("PUBLISH", "news", b"f" * 1_000_000) and sent < 100:

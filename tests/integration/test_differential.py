@@ -7,6 +7,7 @@ checked. The list must be exact: an entry that no reply needed fails as well.
 """
 
 import csv
+import os
 from dataclasses import replace
 
 import pytest
@@ -79,7 +80,9 @@ def differences(case, ledger, direct, proxied):
         if ledger.equal(row, allowed, one, other):
             ledger.count(row, one)
         else:
-            found.append(f"[{case.name[:100]}] {sent}\n    redis:    {one[:600]!r}\n    respgate: {other[:600]!r}")
+            at = max(len(os.path.commonprefix([one, other])) - 20, 0) if len(one) > 600 else 0
+            found.append(f"[{case.name[:100]}] {sent}, {len(one)} and {len(other)} bytes, from {at}:\n"
+                         f"    redis:    {one[at:at + 600]!r}\n    respgate: {other[at:at + 600]!r}")
     if len(direct.replies) != len(proxied.replies) or direct.broken != proxied.broken:
         found.append(f"[{case.name[:100]}] {len(direct.replies)} replies, {direct.broken or 'whole'}; through respgate "
                      f"{len(proxied.replies)}, {proxied.broken or 'whole'}")

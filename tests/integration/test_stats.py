@@ -72,6 +72,20 @@ def test_series_are_there_from_the_start_and_are_the_same_after_traffic_and_fail
     assert after["respgate_epoch"] == 2
 
 
+def test_what_is_sent_again_is_timed_as_what_it_is(start_respgate, redis_server):
+    """Scripts that the backend has forgotten, and who waits for a place."""
+    gate = start_respgate(redis_server)
+    with gate.connect() as client:
+        sha = client.call("SCRIPT", "LOAD", "return 7")
+        assert client.call("EVALSHA", sha, 0) == 7 and client.call("SEM.COUNT", "s") == [0, 0, 0]
+        redis_server.call("SCRIPT", "FLUSH")
+        assert client.call("EVALSHA", sha, 0) == 7 and client.call("SEM.COUNT", "s") == [0, 0, 0]
+        assert client.call("SEM.ACQUIRE", "s", 1, 60000, "t", "WAIT", 100)[0] == 1
+    wait_for_metric(gate, 'respgate_request_duration_seconds_count{class="script"}', 3)
+    wait_for_metric(gate, 'respgate_request_duration_seconds_count{class="limiter"}', 4)
+
+
+
 def test_requests_are_counted_by_class_and_command_and_timed_by_class_and_backend(redis_server, gate):
     before = metrics(gate)
     with gate.connect() as client:

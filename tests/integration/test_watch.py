@@ -13,6 +13,8 @@ import pytest
 from harness import respgate_binary, respgate_env, run_respgate, wait_until
 from stats_view import fetch, metrics, stats, wait_for_metric
 
+pytestmark = pytest.mark.threads
+
 QUICK = {"health.interval": "50ms", "health.fast_interval": "20ms"}
 
 
@@ -128,7 +130,8 @@ def test_a_worker_that_connected_named_itself_and_never_asked_is_seen(gate):
     wait_until(lambda: client_shown(gate, "worker-7")["doing"] == "idle", what="it to work")
 
 
-def test_the_list_of_clients_is_bounded_and_names_come_first(gate):
+def test_the_list_of_clients_is_bounded_and_names_come_first(redis_server, start_respgate):
+    gate = start_respgate(redis_server, settings={"listen.workers": 1})  # the bound is each worker's
     crowd = [gate.connect() for _ in range(100)]
     named = gate.connect()
     named.call("CLIENT", "SETNAME", "named")

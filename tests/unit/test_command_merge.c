@@ -343,7 +343,7 @@ static void test_an_answer_that_says_nothing(void **state)
                                           "*18 " PING_6 "$-1 $-1 " NULLS_15,
                                           "$3 abc ",
                                           "_ ",
-                                          "*17 $-1 $-1 " NULLS_15};
+                                          ("*17 $-1 $-1 " NULLS_15)};
     struct command_merge merge;
     (void)state;
 

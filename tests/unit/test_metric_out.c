@@ -17,8 +17,8 @@ static void expect(enum metric_format format, const char *expected)
 
     metric_begin(&out);
     metric_family(&out, "jobs", METRIC_COUNTER, "Jobs done.");
-    metric_sample(&out, METRIC_LABELS({"kind", "a\"b\\c\nd"}, {"at", "home"}), 3);
-    metric_sample(&out, METRIC_LABELS({"kind", "e"}, {"at", ""}), 9007199254740991);
+    metric_sample(&out, METRIC_LABELS(METRIC_LABEL("kind", "a\"b\\c\nd"), METRIC_LABEL("at", "home")), 3);
+    metric_sample(&out, METRIC_LABELS(METRIC_LABEL("kind", "e"), METRIC_LABEL("at", "")), 4503599627370497);
     metric_single(&out, "heat", METRIC_GAUGE, "How hot.", 0.25);
     metric_end(&out);
     fclose(out.out);
@@ -31,7 +31,7 @@ static void test_prometheus(void **state)
     (void)state;
     expect(METRIC_PROMETHEUS, "# HELP respgate_jobs_total Jobs done.\n# TYPE respgate_jobs_total counter\n"
                               "respgate_jobs_total{kind=\"a\\\"b\\\\c\\nd\",at=\"home\"} 3\n"
-                              "respgate_jobs_total{kind=\"e\",at=\"\"} 9.00719925474099e+15\n"
+                              "respgate_jobs_total{kind=\"e\",at=\"\"} 4503599627370497\n"
                               "# HELP respgate_heat How hot.\n# TYPE respgate_heat gauge\nrespgate_heat 0.25\n");
 }
 
@@ -41,7 +41,7 @@ static void test_openmetrics(void **state)
     expect(METRIC_OPENMETRICS,
            "# HELP respgate_jobs Jobs done.\n# TYPE respgate_jobs counter\n"
            "respgate_jobs_total{kind=\"a\\\"b\\\\c\\nd\",at=\"home\"} 3\n"
-           "respgate_jobs_total{kind=\"e\",at=\"\"} 9.00719925474099e+15\n"
+           "respgate_jobs_total{kind=\"e\",at=\"\"} 4503599627370497\n"
            "# HELP respgate_heat How hot.\n# TYPE respgate_heat gauge\nrespgate_heat 0.25\n# EOF\n");
 }
 
@@ -50,7 +50,7 @@ static void test_json(void **state)
     (void)state;
     expect(METRIC_JSON, "[\n{\"name\":\"respgate_jobs_total\",\"type\":\"counter\",\"samples\":["
                         "{\"labels\":{\"kind\":\"a\\\"b\\\\c\\nd\",\"at\":\"home\"},\"value\":3},"
-                        "{\"labels\":{\"kind\":\"e\",\"at\":\"\"},\"value\":9.00719925474099e+15}]},"
+                        "{\"labels\":{\"kind\":\"e\",\"at\":\"\"},\"value\":4503599627370497}]},"
                         "\n{\"name\":\"respgate_heat\",\"type\":\"gauge\",\"samples\":["
                         "{\"labels\":{},\"value\":0.25}]}]");
 }

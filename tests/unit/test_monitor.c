@@ -71,7 +71,7 @@ struct silence {
 /* As a worker would send a call now. */
 static void send_call(struct silence *silence)
 {
-    int64_t deadline_us = fence_deadline_us(&silence->backend->fence, (uint64_t)probe_now_us() / 1000, 0);
+    int64_t deadline_us = fence_deadline_us(&silence->backend->fence, (uint64_t)clock_now_us() / 1000, 0);
 
     if (!deadline_us || deadline_us - CLOCK_AHEAD_US <= silence->latest_us)
         return;
@@ -94,7 +94,7 @@ static void on_route(void *arg, struct snapshot *snapshot)
     send_call(silence);
     if (snapshot->at[0].state != HEALTH_DOWN)
         return;
-    silence->left_us = probe_now_us();
+    silence->left_us = clock_now_us();
     silence->loop.stop = true;
 }
 
@@ -134,7 +134,7 @@ static void fall_silent(unsigned fall, uint32_t fast_ms, uint32_t timeout_ms)
     /* As after a check that passed. */
     probe_reset(monitor->watched[0]->probe);
     health_passed(&monitor->director.health[0], &quick.health, 1);
-    fence_learn(&silence.backend->fence, probe_now_us() + CLOCK_AHEAD_US, probe_now_us());
+    fence_learn(&silence.backend->fence, clock_now_us() + CLOCK_AHEAD_US, clock_now_us());
     fence_idle(&silence.backend->fence);
     silence.in_use = true;
     send_call(&silence);
@@ -144,7 +144,7 @@ static void fall_silent(unsigned fall, uint32_t fast_ms, uint32_t timeout_ms)
 
     assert_true(silence.latest_us <= silence.left_us);
     assert_in_range(silence.deadlines, 2, 1000000); /* that of the last question among them */
-    assert_int_equal(fence_deadline_us(&silence.backend->fence, (uint64_t)probe_now_us() / 1000, 0), 0);
+    assert_int_equal(fence_deadline_us(&silence.backend->fence, (uint64_t)clock_now_us() / 1000, 0), 0);
     event_free(calls);
     monitor_free(monitor);
     backend_unref(silence.backend);
@@ -207,7 +207,7 @@ static void on_late_turn(evutil_socket_t fd, short what, void *arg)
 
     (void)fd, (void)what;
     usleep(LONG_TURN_US);
-    turn->began_us = probe_now_us();
+    turn->began_us = clock_now_us();
     probe_start(turn->probe, &(struct probe_limits){.connect_ms = LIMIT_MS, .answer_ms = LIMIT_MS});
 }
 
@@ -216,7 +216,7 @@ static void on_done(void *arg, const struct probe_result *result)
     struct late_turn *turn = arg;
 
     assert_int_equal(result->cause, CAUSE_TIMEOUT);
-    turn->ended_us = probe_now_us();
+    turn->ended_us = clock_now_us();
     turn->loop.stop = true;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "command_rows.h"
 #include "protocol/own_command.h"
 #include "scan_feed.h"
 
@@ -39,39 +40,24 @@ static enum own_keys keys_word(const char *word)
     return OWN_NO_KEY;
 }
 
-static void check_line(char *line, unsigned *found)
+static void check_row(char **column, size_t *found)
 {
-    char *column[4] = {0}, *rest = line;
-
-    for (unsigned i = 0; i < 4; i++) {
-        column[i] = strsep(&rest, "\t");
-        assert_non_null(column[i]);
-    }
-    if (strcmp(column[2], "LIMIT") != 0) {
-        assert_int_equal(find(column[0]), OWN_NONE);
+    if (strcmp(column[COLUMN_CLASS], "LIMIT") != 0) {
+        assert_int_equal(find(column[COLUMN_NAME]), OWN_NONE);
         return;
     }
-    int own = find(column[0]);
+    int own = find(column[COLUMN_NAME]);
     assert_int_not_equal(own, OWN_NONE);
-    assert_int_equal(own_command_at((unsigned)own)->keys, keys_word(column[3]));
+    assert_int_equal(own_command_at((unsigned)own)->keys, keys_word(column[COLUMN_KEYS]));
     ++*found;
 }
 
 static void test_every_row_of_class_limit(void **state)
 {
-    const char *path = getenv("COMMANDS_TSV");
-    unsigned found = 0;
-    char line[2048];
+    size_t found = 0;
     (void)state;
 
-    assert_non_null(path);
-    FILE *tsv = fopen(path, "r");
-    assert_non_null(tsv);
-    assert_non_null(fgets(line, sizeof line, tsv));
-    while (fgets(line, sizeof line, tsv)) {
-        check_line(line, &found);
-    }
-    fclose(tsv);
+    each_command_row(check_row, &found);
     assert_int_equal(found, OWN_COMMANDS);
 }
 
