@@ -126,7 +126,7 @@ static void make_call(struct client *client, bool plain, struct repair_terms *te
     struct repairer *repairer = repairer_of(client);
     struct repair_client who = asker(client);
 
-    repair_watch_terms(repairer->watch, &repairer->command, &who, client->pool->key.resp, limiter_now_us(), terms);
+    repair_watch_terms(repairer->watch, &repairer->command, &who, client->pool->key.resp, clock_now_us(), terms);
     terms->plain = plain;
     repair_call(&client->worker->limiter->call, &repairer->command, terms);
     count(client->worker, repairs);
@@ -157,7 +157,7 @@ static struct limit_kept *keep(struct client *client, const struct call *call)
 
     kept->row = call->row;
     kept->repairs = true;
-    kept->sent_us = limiter_now_us();
+    kept->sent_us = clock_now_us();
     kept->lowers = limiter->denials && limit_is_lowered_by(client, call);
     if (kept->lowers)
         limiter_note_lowered(limiter);

@@ -27,7 +27,7 @@ void repair_told(struct client *client, const struct limit_kept *kept, const uin
 
     if (read_kept(client, kept))
         repair_watch_reply(repairer->watch, &repairer->command, &who, kept->as_is ? NULL : &kept->terms, bytes, len,
-                           kept->sent_us, limiter_now_us());
+                           kept->sent_us, clock_now_us());
 }
 
 bool repair_again(struct client *client, const struct limit_kept *kept)

@@ -196,7 +196,7 @@ void repairer_second(struct repairer *repairer)
 {
     if (!repairer->watch)
         return;
-    repair_watch_tick(repairer->watch, limiter_now_us());
+    repair_watch_tick(repairer->watch, clock_now_us());
     publish(repairer);
     log_sometimes(repairer);
 }
