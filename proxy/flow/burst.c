@@ -42,7 +42,7 @@ static bool may_travel(const struct client *client, const struct member *member)
     const struct command *row = member->row;
 
     return !limit_is_lowered_by(client, &call) && row->cls == COMMAND_SHARED && row->lane == COMMAND_ON_SHARED &&
-           !client->worker->settings->refused[row->index] &&
+           !client->worker->settings->refused[row->index] && !client->worker->settings->rewritten[row->index] &&
            !(member->sub && repair_is_enforced(client, row, member->sub, member->sub_len));
 }
 

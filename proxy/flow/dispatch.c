@@ -12,6 +12,7 @@
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/repair.h"
 #include "proxy/flow/script_cache.h"
+#include "proxy/flow/visible_dispatch.h"
 
 size_t dispatch_refused(struct client *client, const struct call *call)
 {
@@ -109,6 +110,8 @@ size_t dispatch_plain(struct client *client, const struct call *call)
     if (settings_may_repair(client->worker->settings, call->row, call->sub, call->sub_len) &&
         repair_dispatch(client, lane, call, &used))
         return used;
+    if (client->worker->settings->rewritten[call->row->index] && visible_dispatch(client, lane, call))
+        return call->len;
     if (script_cache_wants(client->worker->scripts, call->row) && script_send(client, lane, call))
         return call->len;
     if (command_info_wants(call->row) && command_info_take(client, lane, call, &used))

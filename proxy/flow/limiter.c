@@ -154,7 +154,8 @@ enum limit_form limiter_form(struct limiter *limiter)
 
 size_t limiter_encode(struct limiter *limiter, const struct backend *backend, enum limit_form form, int64_t deadline_us)
 {
-    enum limit_dialect dialect = backend->dialect;
+    /* What names no key looks at any. */
+    enum limit_dialect dialect = limiter->call.key_count ? backend->dialect : DIALECT_PLAIN;
     size_t len = limit_call_encode(&limiter->call, dialect, form, deadline_us, NULL);
 
     if (!make_room(&limiter->out, &limiter->out_cap, len)) {

@@ -12,6 +12,7 @@
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/repair.h"
+#include "proxy/flow/visible_dispatch.h"
 #include "proxy/net/log.h"
 
 /* --- the tunnel --- */
@@ -47,6 +48,8 @@ static size_t tunnel_dispatch(struct client *client, const struct call *call)
     size_t len = limit_encode_in_tunnel(client, call, &lowers);
     if (!len)
         len = repair_encode_in_tunnel(client, call);
+    if (!len)
+        len = visible_encode_in_tunnel(client, call);
     if (lowers) {
         client->lowers = true;
         limiter_note_lowered(client->worker->limiter);

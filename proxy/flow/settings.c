@@ -8,6 +8,7 @@
 
 #include "conf/conf.h"
 #include "limiter/repair_command.h"
+#include "limiter/visible.h"
 #include "protocol/command.h"
 #include "proxy/flow/request_class.h"
 #include "proxy/health/backend.h"
@@ -134,6 +135,28 @@ static bool read_repairs(struct settings *s, const struct conf *conf)
     return s->repairs && s->repaired;
 }
 
+/* Without a rule that keeps something beside a client's key all commands go as they come. */
+static bool keeps_companions(const struct settings *s)
+{
+    for (size_t i = 0; i < rule_table_count(s->rules); i++)
+        if (rule_at(s->rules, i)->kind == RULE_SEMAPHORE)
+            return true;
+    for (size_t i = 0; i < repair_table_count(s->repairs); i++)
+        if (repair_table_at(s->repairs, i)->mode == REPAIR_ENFORCE &&
+            repair_table_at(s->repairs, i)->kind != REPAIR_INCR)
+            return true;
+    return false;
+}
+
+static bool read_rewritten(struct settings *s)
+{
+    s->rewritten = calloc(command_count(), sizeof(*s->rewritten));
+    for (size_t i = 0; s->rewritten && keeps_companions(s) && i < command_count(); i++)
+        if (visible_concerns(command_at(i)))
+            s->rewritten[command_at(i)->index] = REWRITE_VISIBLE;
+    return s->rewritten;
+}
+
 static bool read_limiter(struct settings *s, const struct conf *conf)
 {
     struct limiter_settings *limiter = &s->limiter;
@@ -143,7 +166,7 @@ static bool read_limiter(struct settings *s, const struct conf *conf)
     limiter->on_backend_down = (enum rule_on_down)number(conf, "limiter", "on_backend_down");
     limiter->local_share = (unsigned)number(conf, "limiter", "local_share");
     limiter->memory = number(conf, "limiter", "memory");
-    return read_rules(s, conf) && read_repairs(s, conf);
+    return read_rules(s, conf) && read_repairs(s, conf) && read_rewritten(s);
 }
 
 static void add_user(struct settings *s, const char *name, const char *password)
@@ -312,6 +335,7 @@ void settings_unref(struct settings *settings)
     rule_table_free(settings->rules);
     repair_table_free(settings->repairs);
     free(settings->repaired);
+    free(settings->rewritten);
     free(settings->classes);
     if (settings->conf)
         conf_free(settings->conf);

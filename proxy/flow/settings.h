@@ -30,6 +30,12 @@ enum dataset_change { DATASET_CLOSE, DATASET_ERROR_ONCE, DATASET_CONTINUE };
 
 enum { BACKENDS_MAX = 32 };
 
+/* Commands that may go as others, though no key says so. */
+enum settings_rewrite {
+    REWRITE_NOTHING,
+    REWRITE_VISIBLE, /* it names keys, and rules may keep companions: visible_dispatch.h */
+};
+
 /* A waiter for a semaphore asks at least three times within this, or it has lost its place in the queue. */
 enum { LIMITER_TICKET_MS = 3000 };
 
@@ -70,6 +76,7 @@ struct settings {
     struct repair_table *repairs;
     bool enforces;           /* not all of those only observe */
     bool *repaired;          /* by command index: a rule of repair may have to do with it */
+    uint8_t *rewritten;      /* enum settings_rewrite, by command index */
     bool repaired_keys[256]; /* the same by a key's first byte */
     uint64_t queue_timeout_ms;
     uint64_t hang_threshold_ms;
