@@ -114,6 +114,11 @@ static bool repairs(const char *kind)
     return false;
 }
 
+static bool is_script(const char *kind)
+{
+    return strcmp(kind, "script") == 0;
+}
+
 static bool is_counter(const char *kind)
 {
     return strcmp(kind, "counter") == 0 || strcmp(kind, "incr") == 0;
@@ -129,6 +134,19 @@ static void check_match(const struct rule *rule)
                        "key:concurrent:*",
                        rule->instance->name, match->text);
     }
+}
+
+/* Of what stands in `adopt` and `returns` the limiter is the judge. */
+static void check_script(const struct rule *rule)
+{
+    static const char *const of_others[] = {"mode", "rate",     "burst",  "max",    "lease",       "ttl",
+                                            "late", "monitors", "prefix", "shadow", "local_share", "deny_cache"};
+    check_match(rule);
+    need(rule, "adopt", "<sha1> SEM.ACQUIRE KEYS[1] 5 60000 ARGV[1]");
+    for (size_t i = 0; i < sizeof of_others / sizeof *of_others; i++) {
+        no_use(rule, of_others[i], "the other kinds");
+    }
+    no_local(rule, "local cannot know what the key holds");
 }
 
 /* Only what is enforced must be decided. */
@@ -161,6 +179,12 @@ static void check_limit(struct loader *loader, const struct instance *instance)
     if (cell_bad(kind) || !*rule.kind) {
         return;
     }
+    if (is_script(rule.kind)) {
+        check_script(&rule);
+        return;
+    }
+    no_use(&rule, "adopt", "kind script");
+    no_use(&rule, "returns", "kind script");
     if (repairs(rule.kind)) {
         check_repair(&rule);
         return;
@@ -193,7 +217,8 @@ static char *prefix_of(const struct instance *instance)
 static bool is_good_limit(const struct instance *instance)
 {
     return strcmp(instance->section->name, "limit") == 0 && !cell_bad(cell_named(instance, "prefix")) &&
-           !repairs(cell_effective(cell_named(instance, "kind"))->text);
+           !repairs(cell_effective(cell_named(instance, "kind"))->text) &&
+           !is_script(cell_effective(cell_named(instance, "kind"))->text);
 }
 
 /* Two rules on the same keys would read each other's state as their own. */
@@ -217,9 +242,12 @@ static void check_prefix(struct loader *loader, size_t i)
     free(prefix);
 }
 
-/* Whether commands can be both kinds'. */
+/* Whether commands can be both kinds', or keys hold what the other does not understand: scores of the clients' own. */
 static bool share_commands(const char *kind, const char *other)
 {
+    if (is_script(kind) || is_script(other)) {
+        return is_script(kind) != is_script(other);
+    }
     return strcmp(kind, other) == 0 || (is_counter(kind) && is_counter(other));
 }
 
@@ -229,7 +257,7 @@ static void check_same_match(struct loader *loader, size_t i)
     const struct instance *instance = &loader->conf->instances[i];
     const struct setting *match = cell_effective(cell_named(instance, "match"));
     const char *kind = cell_effective(cell_named(instance, "kind"))->text;
-    for (size_t j = 0; j < i && *match->text && repairs(kind); j++) {
+    for (size_t j = 0; j < i && *match->text && (repairs(kind) || is_script(kind)); j++) {
         const struct instance *other = &loader->conf->instances[j];
         if (strcmp(other->section->name, "limit") == 0 &&
             share_commands(kind, cell_effective(cell_named(other, "kind"))->text) &&

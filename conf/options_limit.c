@@ -7,19 +7,21 @@ static const struct option limit_options[] = {
     {.key = "kind",
      .type = OPTION_WORD,
      .required = true,
-     .words = "gcra|window|slide|slide-log|semaphore|zset|set|list|counter|incr",
+     .words = "gcra|window|slide|slide-log|semaphore|zset|set|list|counter|incr|script",
      .initial = "",
      .example = "gcra",
      .doc = "How it counts: a token bucket (gcra), a window that starts with its first call (window), a sliding window "
             "by two counters (slide) or exactly (slide-log), or holders at one time (semaphore). The others are called "
             "by no name: they repair clients that know nothing of limits, on the keys that match. Clients that ask "
             "first (ZCARD, SCARD, LLEN, GET) and act later (ZADD, SADD, RPUSH, INCR) are kept to max (zset, set, list, "
-            "counter); counters always end (incr)."},
+            "counter); counters always end (incr); a script that is a limit of the client's own is taken for a command "
+            "that limits (script)."},
     {.key = "match",
      .type = OPTION_TEXT,
      .max = 190,
      .initial = "",
-     .doc = "The kinds that repair: key: and a pattern as KEYS takes it, as in key:concurrent:*; needed. Of several "
+     .doc = "The kinds that repair, and script: key: and a pattern as KEYS takes it, as in key:concurrent:*; needed. "
+            "Of several "
             "rules that match a key the first one holds."},
     {.key = "mode",
      .type = OPTION_WORD,
@@ -63,6 +65,21 @@ static const struct option limit_options[] = {
          "Kinds zset, set, list and counter: what becomes of an act that has no place any more, as its client waited "
          "too long or did not ask: it is recorded, so that others see it; or it adds nothing, and its client is "
          "told so (reject), or an error."},
+    {.key = "adopt",
+     .type = OPTION_TEXT,
+     .max = 190,
+     .initial = "",
+     .doc = "Kind script: the script's SHA1, and the command that a call of it means, with KEYS[n], ARGV[n] and "
+            "ARGV[n]*number where its arguments are the call's, as in <sha1> SEM.ACQUIRE KEYS[1] ARGV[3] ARGV[5]*1000 "
+            "ARGV[1]; needed. SEM.ACQUIRE, RENEW, RELEASE, CHECK, REVOKE, LIM.GCRA, WINDOW, SLIDE, REFUND, RESET or "
+            "CL.THROTTLE."},
+    {.key = "returns",
+     .type = OPTION_TEXT,
+     .max = 190,
+     .initial = "1 | 0",
+     .doc = "Kind script: what the script returns when it allows, and when it denies: a value or [value ...], each an "
+            "integer, nil, OK, or limit, remaining, used, retry_ms, retry_s, reset_ms, reset_s, lease_ms, fence, slot, "
+            "value, where the command tells it."},
     {.key = "monitors",
      .type = OPTION_TEXT,
      .max = 190,

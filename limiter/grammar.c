@@ -129,6 +129,7 @@ void grammar_start(struct limit_call *call)
     call->repeatable = false;
     call->same_slot = true;
     call->fair = false;
+    call->after = NULL;
     call->wait_ms = 0;
     call->key_count = call->argument_count = 0;
     call->id = (struct limit_slice){NULL, 0};

@@ -81,6 +81,28 @@ static void put_keys(struct sink *sink, const struct limit_call *call)
     }
 }
 
+/* With what comes after it the script is a function; a first line that is no Lua stays the first. */
+static void put_text(struct sink *sink, const struct limit_script *script, const char *after)
+{
+    static const char open[] = "local function limit()\n", close[] = "end\n";
+    const char *text = script->text, *lua = text;
+    size_t after_len = after ? strlen(after) : 0;
+
+    if (!after) {
+        put_bulk(sink, text, script->text_len);
+        return;
+    }
+    if (text[0] == '#')
+        lua = strchr(text, '\n') + 1;
+    put_header(sink, '$', script->text_len + sizeof open - 1 + sizeof close - 1 + after_len);
+    put(sink, text, (size_t)(lua - text));
+    put(sink, open, sizeof open - 1);
+    put(sink, lua, script->text_len - (size_t)(lua - text));
+    put(sink, close, sizeof close - 1);
+    put(sink, after, after_len);
+    put(sink, "\r\n", 2);
+}
+
 size_t limit_call_encode(const struct limit_call *call, enum limit_dialect dialect, enum limit_form form,
                          int64_t deadline_us, uint8_t *out)
 {
@@ -94,7 +116,7 @@ size_t limit_call_encode(const struct limit_call *call, enum limit_dialect diale
         put_bulk(&sink, script->sha, SCRIPT_SHA_LEN);
     } else {
         put_bulk(&sink, "EVAL", 4);
-        put_bulk(&sink, script->text, script->text_len);
+        put_text(&sink, script, call->after);
     }
     put_number(&sink, key_count);
     put_keys(&sink, call);

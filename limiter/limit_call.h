@@ -78,6 +78,7 @@ struct limit_call {
     int64_t wait_ms; /* WAIT: how long the caller asks again before it passes on a denial */
     uint32_t key_count, argument_count;
     struct limit_slice id; /* IDEM */
+    const char *after; /* Lua that makes the reply of limit(), which is the script; for LIMIT_EVAL only; NULL: none */
     char error[LIMIT_ERROR_MAX];
     char texts[3][NUMBER_FLOAT_MAX]; /* arguments that are made here */
     struct limit_key keys[LIMIT_KEYS_MAX];

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "proxy/flow/adopt.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/repair.h"
@@ -42,7 +43,9 @@ static bool may_travel(const struct client *client, const struct member *member)
     const struct command *row = member->row;
 
     return !limit_is_lowered_by(client, &call) && row->cls == COMMAND_SHARED && row->lane == COMMAND_ON_SHARED &&
-           !client->worker->settings->refused[row->index] && !client->worker->settings->rewritten[row->index] &&
+           !client->worker->settings->refused[row->index] &&
+           client->worker->settings->rewritten[row->index] != REWRITE_VISIBLE &&
+           !adopt_is_named(client, row, member->sub, member->sub_len) &&
            !(member->sub && repair_is_enforced(client, row, member->sub, member->sub_len));
 }
 

@@ -1,4 +1,5 @@
 #include "proxy/flow/client.h"
+#include "proxy/flow/adopt.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -447,7 +448,8 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
         command_info_forget(client);
     if (client->state == CLIENT_GONE) {
         counter_add(&worker->counters.client_gone, n);
-    } else if (request->kind == REQUEST_LIMIT && !in_session && repair_answer_lost(client, lane, request, loss)) {
+    } else if (request->kind == REQUEST_LIMIT && !in_session &&
+               (repair_answer_lost(client, lane, request, loss) || adopt_answer_lost(client, lane, request, loss))) {
         counter_add(&worker->counters.replied, n);
     } else if (loss == REQUEST_UNSENT) {
         counter_add(&worker->counters.unavailable, n);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "protocol/inline.h"
+#include "proxy/flow/adopt.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/command_info.h"
 #include "proxy/flow/foreign.h"
@@ -94,6 +95,15 @@ static enum request_kind plain_kind(struct client *client, const struct call *ca
     return client->session.overflow ? REQUEST_PLAIN : REQUEST_LOWERS;
 }
 
+/* What may go as another command though no key says so. False: as it is. */
+static bool rewrite(struct client *client, struct lane *lane, const struct call *call, size_t *used)
+{
+    if (client->worker->settings->rewritten[call->row->index] == REWRITE_ADOPT)
+        return adopt_dispatch(client, lane, call, used);
+    *used = call->len;
+    return visible_dispatch(client, lane, call);
+}
+
 size_t dispatch_plain(struct client *client, const struct call *call)
 {
     bool unread = client->conn.armed_write || client->conn.out.len > client->worker->settings->reply_buffer;
@@ -110,8 +120,8 @@ size_t dispatch_plain(struct client *client, const struct call *call)
     if (settings_may_repair(client->worker->settings, call->row, call->sub, call->sub_len) &&
         repair_dispatch(client, lane, call, &used))
         return used;
-    if (client->worker->settings->rewritten[call->row->index] && visible_dispatch(client, lane, call))
-        return call->len;
+    if (client->worker->settings->rewritten[call->row->index] && rewrite(client, lane, call, &used))
+        return used;
     if (script_cache_wants(client->worker->scripts, call->row) && script_send(client, lane, call))
         return call->len;
     if (command_info_wants(call->row) && command_info_take(client, lane, call, &used))
@@ -252,7 +262,7 @@ static bool answer_for_backend(struct client *client, const struct call *call, s
         *used = dispatch_unserved(client, call, reply_text_rgstate_dataset, &client->worker->counters.state);
     } else if (call->row->cls == COMMAND_LIMIT) {
         *used = limit_dispatch_down(client, call);
-    } else if (!repair_dispatch_down(client, call, used)) {
+    } else if (!repair_dispatch_down(client, call, used) && !adopt_dispatch_down(client, call, used)) {
         *used = dispatch_unserved(client, call, reply_text_rgunavail, &client->worker->counters.unavailable);
     }
     return true;

@@ -24,3 +24,21 @@ enum error_code error_code_of(const uint8_t *reply, size_t len)
             return (enum error_code)code;
     return ERROR_CODE_OTHER;
 }
+
+bool error_code_is_inability(enum error_code code)
+{
+    switch (code) {
+    case ERROR_CODE_OOM:
+    case ERROR_CODE_READONLY:
+    case ERROR_CODE_LOADING:
+    case ERROR_CODE_MISCONF:
+    case ERROR_CODE_BUSY:
+    case ERROR_CODE_MASTERDOWN:
+    case ERROR_CODE_NOREPLICAS:
+    case ERROR_CODE_CLUSTERDOWN:
+    case ERROR_CODE_NOPERM:
+        return true;
+    default:
+        return false;
+    }
+}

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,3 +25,5 @@ enum error_code {
 const char *error_code_name(enum error_code code); /* "WRONGTYPE" */
 /* Of a reply from its '-' on. */
 enum error_code error_code_of(const uint8_t *reply, size_t len);
+/* It says nothing of the command, but that the backend, or the user, is not able to run it. */
+bool error_code_is_inability(enum error_code code);

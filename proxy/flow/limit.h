@@ -17,9 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "limiter/rule.h"
+
 struct call;
 struct client;
 struct lane;
+struct limit_kept;
 struct limiter;
 struct request;
 struct worker;
@@ -39,6 +42,14 @@ size_t limit_dispatch_down(struct client *client, const struct call *call);
 bool limit_waits_in_vain(struct client *client, struct lane *lane);
 /* Answers the call that was just parsed without a backend, by its on_backend_down. */
 size_t limit_answer_down(struct client *client, const struct call *call);
+/* Tells the log, once for each choice of a backend, that calls are answered here. */
+void limit_log_down(struct limiter *limiter, const char *rule, enum rule_on_down policy);
+/* Sends the parsed call, which the command stands for: what is kept of it until its reply. */
+struct limit_kept *limit_send(struct client *client, struct lane *lane, const struct call *call);
+/* The same in an open transaction, of which nothing is kept. */
+void limit_queue(struct client *client, struct lane *lane);
+/* Sends a command whose reply is to be looked at. */
+struct limit_kept *limit_send_as_it_is(struct client *client, struct lane *lane, const struct call *call);
 /* Whether a command that is not the limiter's may lower what limits count. */
 bool limit_is_lowered_by(const struct client *client, const struct call *call);
 /* The same of a large one, of which only the beginning is here: by its first key, or because it may name many. */

@@ -28,7 +28,7 @@ static size_t answer_mistake(struct client *client, const struct call *call)
 
 /* --- without a backend --- */
 
-static void log_down(struct limiter *limiter)
+void limit_log_down(struct limiter *limiter, const char *rule, enum rule_on_down policy)
 {
     static const char *const policies[] = {"deny", "allow", "local"};
     uint64_t epoch = limiter->worker->snapshot->epoch + 1;
@@ -36,9 +36,8 @@ static void log_down(struct limiter *limiter)
     if (limiter->down_logged == epoch)
         return;
     limiter->down_logged = epoch;
-    log_write(LOG_WARN, "limiter answers without a backend",
-              LOG_TEXT("rule", limiter->rule ? limiter->rule->name : "none"),
-              LOG_TEXT("on_backend_down", policies[limiter_on_down(limiter)]));
+    log_write(LOG_WARN, "limiter answers without a backend", LOG_TEXT("rule", rule),
+              LOG_TEXT("on_backend_down", policies[policy]));
 }
 
 /* Counts it here. False when that is impossible for this command. */
@@ -88,7 +87,7 @@ size_t limit_answer_down(struct client *client, const struct call *call)
         client_answer_error(client, reply_text_rgunavail, &client->worker->counters.unavailable);
         return call->len;
     }
-    log_down(limiter);
+    limit_log_down(limiter, limiter->rule ? limiter->rule->name : "none", policy);
     if (!client->wait) /* else it was counted when it began to wait */
         count(client->worker, limits);
     count(client->worker, limits_down);
@@ -277,7 +276,7 @@ static size_t send_native(struct client *client, struct lane *lane, const struct
     return call->len;
 }
 
-static size_t queue_in_transaction(struct client *client, struct lane *lane, const struct call *call)
+void limit_queue(struct client *client, struct lane *lane)
 {
     struct limiter *limiter = client->worker->limiter;
     size_t len = encode_for_later(limiter, lane);
@@ -285,10 +284,9 @@ static size_t queue_in_transaction(struct client *client, struct lane *lane, con
     client->session.tx_lowers |= lowers(limiter);
     count(client->worker, limits);
     client_send(client, lane, REQUEST_PLAIN, limiter->out, len);
-    return call->len;
 }
 
-static size_t send_call(struct client *client, struct lane *lane, const struct call *call, bool learns)
+struct limit_kept *limit_send(struct client *client, struct lane *lane, const struct call *call)
 {
     struct limiter *limiter = client->worker->limiter;
     struct backend *backend = lane->pool->key.backend;
@@ -298,18 +296,37 @@ static size_t send_call(struct client *client, struct lane *lane, const struct c
     kept->row = call->row;
     kept->shape = (uint8_t)limiter->call.shape;
     kept->script = (uint8_t)limiter->call.script;
-    kept->learns = learns;
     kept->lowers = lowers(limiter);
     kept->shadow = limiter->rule && limiter->rule->shadow;
     kept->epoch = limiter->epoch;
-    kept->sent_us = learns ? clock_now_us() : 0;
     STAILQ_INSERT_TAIL(&client->limit_calls, kept, link);
     if (kept->lowers)
         limiter_note_lowered(limiter);
     count(client->worker, limits);
     len = limiter_encode(limiter, backend, limiter_form(limiter), limiter_deadline_us(limiter, backend));
     client_send(client, lane, REQUEST_LIMIT, limiter->out, len);
-    return call->len;
+    return kept;
+}
+
+struct limit_kept *limit_send_as_it_is(struct client *client, struct lane *lane, const struct call *call)
+{
+    struct limit_kept *kept = limit_kept_new(client->worker->limiter, call->bytes, call->len);
+
+    kept->row = call->row;
+    kept->as_is = true;
+    STAILQ_INSERT_TAIL(&client->limit_calls, kept, link);
+    client_send(client, lane, REQUEST_LIMIT, call->bytes, call->len);
+    return kept;
+}
+
+/* A denial is kept for as long as it holds from before it was sent. */
+static void send_to_learn(struct client *client, struct lane *lane, const struct call *call)
+{
+    int64_t sent_us = clock_now_us();
+    struct limit_kept *kept = limit_send(client, lane, call);
+
+    kept->learns = true;
+    kept->sent_us = sent_us;
 }
 
 size_t limit_dispatch(struct client *client, struct lane *lane, const struct call *call)
@@ -327,8 +344,10 @@ size_t limit_dispatch(struct client *client, struct lane *lane, const struct cal
         return answer_mistake(client, call);
     if (limiter->call.script == SCRIPT_increx && limiter->increx == INCREX_NATIVE)
         return send_native(client, lane, call);
-    if (client->session.tx_open)
-        return queue_in_transaction(client, lane, call);
+    if (client->session.tx_open) {
+        limit_queue(client, lane);
+        return call->len;
+    }
     if (limiter->call.script == SCRIPT_increx && limiter->increx == INCREX_UNKNOWN)
         return send_native(client, lane, call);
     if (limiter->call.wait_ms > 0 && !(limiter->rule && limiter->rule->shadow))
@@ -336,5 +355,9 @@ size_t limit_dispatch(struct client *client, struct lane *lane, const struct cal
     bool cacheable = deny_call(limiter, client, &deny);
     if (cacheable && answer_again(client, call, &deny, &used))
         return used;
-    return send_call(client, lane, call, cacheable);
+    if (cacheable)
+        send_to_learn(client, lane, call);
+    else
+        limit_send(client, lane, call);
+    return call->len;
 }

@@ -43,8 +43,9 @@ struct limit_kept {
     bool lowers : 1;           /* it may lower what keys count */
     bool shadow : 1;           /* its rule denies nothing */
     bool repairs : 1;          /* no limiter command, but one of a client that knows nothing of limits (repair.h) */
-    bool as_is : 1;            /* of those: only looked at */
-    struct repair_terms terms; /* of those: what it was sent with */
+    bool adopted : 1;          /* no limiter command, but a script of a client's that a rule names (adopt.h) */
+    bool as_is : 1;            /* of those two: sent as it is, only its reply is looked at */
+    struct repair_terms terms; /* of what it repairs: what it was sent with */
     uint8_t bytes[];
 };
 

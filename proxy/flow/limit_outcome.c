@@ -5,6 +5,7 @@
 #include "limiter/limit_reply.h"
 #include "limiter/limit_verdict.h"
 #include "protocol/reply.h"
+#include "proxy/flow/adopt.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limit_kept.h"
@@ -98,6 +99,15 @@ void limit_forget(struct client *client)
 
 /* --- once more --- */
 
+/* Reads it anew into the limiter's call. */
+static bool parse_again(struct client *client, const struct limit_kept *kept)
+{
+    if (kept->repairs)
+        return repair_again(client, kept);
+    return kept->adopted ? adopt_again(client, kept)
+                         : limiter_parse(limiter_of(client), kept->row, kept->bytes, kept->len);
+}
+
 /* Sends the call again, its script with it. False: its rule is not what it was any more, see limiter->error. */
 static bool send_again(struct client *client, struct lane *lane, struct limit_kept *kept, const struct request *before)
 {
@@ -105,7 +115,7 @@ static bool send_again(struct client *client, struct lane *lane, struct limit_ke
     struct backend *backend = lane->pool->key.backend;
     size_t len;
 
-    if (kept->repairs ? !repair_again(client, kept) : !limiter_parse(limiter, kept->row, kept->bytes, kept->len))
+    if (!parse_again(client, kept))
         return false;
     limiter->loaded[limiter->call.script] = true;
     kept->native = false;
@@ -148,6 +158,8 @@ static bool can_be_sent_again(struct limiter *limiter, const struct limit_kept *
 
 static bool is_denial(const struct limit_kept *kept, const uint8_t *bytes, size_t len)
 {
+    if (kept->as_is)
+        return false;
     switch ((enum limit_script_id)kept->script) {
     case SCRIPT_lim_gcra:
     case SCRIPT_lim_window:
@@ -208,7 +220,7 @@ static void wake(struct client *client, const struct limit_kept *kept, const uin
 
     if (!frees || !limiter->n_waits || len < 4 || bytes[0] != ':' || !number_read(bytes + 1, len - 3, &released))
         return;
-    if (limiter_parse(limiter, kept->row, kept->bytes, kept->len))
+    if (parse_again(client, kept))
         limit_wait_wake(limiter, client, released);
 }
 
@@ -231,7 +243,9 @@ static size_t change(struct client *client, const struct lane *lane, const struc
 {
     struct reply_writer w = {.bytes = changed, .cap = CHANGED_MAX};
 
-    if (kept->repairs && len && bytes[0] == '-')
+    if (kept->adopted)
+        w.len = adopt_change(client, kept, lane->pool->key.resp, bytes, len, changed, CHANGED_MAX);
+    else if (kept->repairs && len && bytes[0] == '-')
         w.len = repair_answer_failed(client, kept, lane->pool->key.resp, bytes, len, changed, CHANGED_MAX);
     if (w.len || kept->as_is || limit_verdict_room(len) > CHANGED_MAX)
         return w.len;
@@ -242,6 +256,8 @@ static size_t change(struct client *client, const struct lane *lane, const struc
         count(client->worker, limits_late);
         if (kept->repairs)
             w.len = repair_answer_late(client, kept, lane->pool->key.resp, changed, CHANGED_MAX);
+        else if (kept->adopted)
+            w.len = adopt_answer_late(client, kept, lane->pool->key.resp, changed, CHANGED_MAX);
         if (w.len)
             return w.len;
         count(client->worker, unavailable);

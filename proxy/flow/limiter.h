@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "limiter/adopt.h"
 #include "limiter/limit_call.h"
 #include "limiter/rule.h"
 #include "proxy/flow/settings.h"
@@ -39,6 +40,7 @@ struct limiter {
     const struct command *row; /* of the call: LIM.TRY is another one */
     struct limit_slice args[LIMIT_ARGS_MAX];
     struct rule_call expanded;
+    struct adopt_room adopted; /* the script that was read last */
     uint8_t *key; /* of a LIM.TRY */
     size_t key_cap;
     uint8_t *out; /* a request to be sent */

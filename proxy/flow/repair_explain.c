@@ -6,6 +6,7 @@
 
 #include "limiter/repair_call.h"
 #include "protocol/reply.h"
+#include "proxy/flow/adopt.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/repair.h"
@@ -130,6 +131,7 @@ static void explain(FILE *out, struct client *client, const uint8_t *bytes, size
     struct request_args args;
     const uint8_t *name = NULL, *sub = NULL;
     size_t name_len = 0, sub_len = 0;
+    enum adopt_fit fit;
 
     request_args_start(&args, bytes, len);
     request_args_next(&args, &name, &name_len);
@@ -141,6 +143,9 @@ static void explain(FILE *out, struct client *client, const uint8_t *bytes, size
         explain_limit(out, client, row, bytes, len);
     } else if (repairer_read(client->worker->repairer, row, bytes, len)) {
         explain_repair(out, client);
+    } else if ((fit = adopt_explain(out, client, row, bytes, len)) != ADOPT_NONE) {
+        if (fit == ADOPT_FITS)
+            put_script(out, client);
     } else {
         fprintf(out, "rule:none\r\nwhy:no rule has to do with this command on this key\r\nsent:%s\r\n",
                 other_way(client, row));

@@ -3,6 +3,7 @@
 #include "limiter/repair_call.h"
 #include "protocol/reply.h"
 #include "proxy/flow/client.h"
+#include "proxy/flow/error_code.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limit_kept.h"
 #include "proxy/flow/limiter.h"
@@ -74,25 +75,13 @@ static bool may_be_told(const struct repair_command *command, enum request_loss 
            (command->step == REPAIR_COUNT && command->rule->max && !command->rule->allow);
 }
 
-/* Errors that say nothing of the command, but that the backend, or the user, is not able to run it. */
-static bool says_that_it_cannot(const uint8_t *error, size_t len)
-{
-    static const char *const codes[] = {"-OOM ",        "-READONLY ",   "-LOADING ",     "-MISCONF ", "-BUSY ",
-                                        "-MASTERDOWN ", "-NOREPLICAS ", "-CLUSTERDOWN ", "-NOPERM "};
-
-    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-        if (reply_starts_with(error, len, codes[i]))
-            return true;
-    return false;
-}
-
 size_t repair_answer_failed(struct client *client, const struct limit_kept *kept, unsigned resp, const uint8_t *error,
                             size_t len, uint8_t *bytes, size_t cap)
 {
     struct reply_writer w = {.bytes = bytes, .cap = cap};
     char text[128];
 
-    if (!says_that_it_cannot(error, len) || !read_kept(client, kept))
+    if (!error_code_is_inability(error_code_of(error, len)) || !read_kept(client, kept))
         return 0;
     const struct repair_command *command = &client->worker->repairer->command;
     if (command->rule->mode == REPAIR_OBSERVE || !may_be_told(command, REQUEST_UNKNOWN) || !answer(client, &w, resp))

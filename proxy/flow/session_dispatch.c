@@ -8,6 +8,7 @@
  * Others change the framing in ways that cannot be followed from outside (SUBSCRIBE queued in a transaction, HELLO
  * while subscribed). Then the pin becomes a tunnel: replies are copied, not parsed, until either side closes.
  */
+#include "proxy/flow/adopt.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limiter.h"
@@ -48,6 +49,8 @@ static size_t tunnel_dispatch(struct client *client, const struct call *call)
     size_t len = limit_encode_in_tunnel(client, call, &lowers);
     if (!len)
         len = repair_encode_in_tunnel(client, call);
+    if (!len)
+        len = adopt_encode_in_tunnel(client, call);
     if (!len)
         len = visible_encode_in_tunnel(client, call);
     if (lowers) {

@@ -7,10 +7,9 @@
 #include <strings.h>
 
 #include "conf/conf.h"
-#include "limiter/repair_command.h"
-#include "limiter/visible.h"
 #include "protocol/command.h"
 #include "proxy/flow/request_class.h"
+#include "proxy/flow/settings_limits.h"
 #include "proxy/health/backend.h"
 #include "proxy/health/configure.h"
 
@@ -50,123 +49,6 @@ static void read_fallback(struct settings *s, const struct conf *conf)
     s->wait_when_all_down = !strcmp(conf_string(conf, "fallback", NULL, "when_all_down"), "wait");
     s->hang_threshold_ms = number(conf, "health", "hang_threshold");
     s->slow_us = number(conf, "stats", "slowlog") ? (uint32_t)number(conf, "stats", "slowlog") * 1000 : UINT32_MAX;
-}
-
-static struct rule_spec read_rule(const struct conf *conf, const char *name)
-{
-    struct conf_rate rate = conf_rate(conf, "limit", name, "rate");
-
-    return (struct rule_spec){
-        .name = name,
-        .prefix = conf_string(conf, "limit", name, "prefix"),
-        .kind = (enum rule_kind)conf_number(conf, "limit", name, "kind"),
-        .count = rate.count,
-        .period_ms = rate.period_ms,
-        .burst = conf_number(conf, "limit", name, "burst"),
-        .max = conf_number(conf, "limit", name, "max"),
-        .lease_ms = conf_number(conf, "limit", name, "lease"),
-        .on_backend_down = (enum rule_on_down)conf_number(conf, "limit", name, "on_backend_down"),
-        .deny_cache = conf_number(conf, "limit", name, "deny_cache"),
-        .shadow = conf_number(conf, "limit", name, "shadow"),
-        .local_share = (unsigned)conf_number(conf, "limit", name, "local_share"),
-    };
-}
-
-/* The words of [limit] kind: those of enum rule_kind, then those of enum repair_kind. */
-static int repair_kind_at(const struct conf *conf, const char *name)
-{
-    return (int)conf_number(conf, "limit", name, "kind") - (RULE_SEMAPHORE + 1);
-}
-
-static bool read_rules(struct settings *s, const struct conf *conf)
-{
-    size_t names = conf_names(conf, "limit"), n = 0;
-    struct rule_spec *specs = calloc(names + 1, sizeof(*specs));
-
-    if (!specs)
-        return false;
-    for (size_t i = 0; i < names; i++) {
-        if (repair_kind_at(conf, conf_name_at(conf, "limit", i)) >= 0)
-            continue;
-        specs[n] = read_rule(conf, conf_name_at(conf, "limit", i));
-        s->limiter.caches |= specs[n++].deny_cache;
-    }
-    s->rules = rule_table_new(specs, n);
-    free(specs);
-    return s->rules;
-}
-
-static struct repair_rule read_repair(const struct conf *conf, const char *name)
-{
-    return (struct repair_rule){
-        .name = name,
-        .pattern = conf_string(conf, "limit", name, "match") + strlen("key:"),
-        .monitors = conf_string(conf, "limit", name, "monitors"),
-        .kind = (enum repair_kind)(1 << repair_kind_at(conf, name)),
-        .mode = (enum repair_mode)conf_number(conf, "limit", name, "mode"),
-        .late = (enum repair_late)conf_number(conf, "limit", name, "late"),
-        .max = conf_number(conf, "limit", name, "max"),
-        .ttl_ms = conf_number(conf, "limit", name, "ttl"),
-        .allow = conf_number(conf, "limit", name, "on_backend_down") == RULE_DOWN_ALLOW,
-    };
-}
-
-static bool read_repairs(struct settings *s, const struct conf *conf)
-{
-    size_t names = conf_names(conf, "limit"), n = 0;
-    struct repair_rule *rules = calloc(names + 1, sizeof(*rules));
-
-    if (!rules)
-        return false;
-    for (size_t i = 0; i < names; i++) {
-        if (repair_kind_at(conf, conf_name_at(conf, "limit", i)) < 0)
-            continue;
-        rules[n] = read_repair(conf, conf_name_at(conf, "limit", i));
-        s->limiter.calls.reservations |= rules[n].kind == REPAIR_ZSET && rules[n].mode == REPAIR_ENFORCE;
-        s->enforces |= rules[n++].mode == REPAIR_ENFORCE;
-    }
-    s->repairs = repair_table_new(rules, n);
-    free(rules);
-    s->repaired = calloc(command_count(), sizeof(*s->repaired));
-    for (size_t i = 0; s->repairs && s->repaired && i < command_count(); i++)
-        s->repaired[command_at(i)->index] = repair_may_concern(s->repairs, command_at(i));
-    for (unsigned byte = 0; s->repairs && byte < 256; byte++)
-        s->repaired_keys[byte] = repair_table_may_begin(s->repairs, (uint8_t)byte);
-    return s->repairs && s->repaired;
-}
-
-/* Without a rule that keeps something beside a client's key all commands go as they come. */
-static bool keeps_companions(const struct settings *s)
-{
-    for (size_t i = 0; i < rule_table_count(s->rules); i++)
-        if (rule_at(s->rules, i)->kind == RULE_SEMAPHORE)
-            return true;
-    for (size_t i = 0; i < repair_table_count(s->repairs); i++)
-        if (repair_table_at(s->repairs, i)->mode == REPAIR_ENFORCE &&
-            repair_table_at(s->repairs, i)->kind != REPAIR_INCR)
-            return true;
-    return false;
-}
-
-static bool read_rewritten(struct settings *s)
-{
-    s->rewritten = calloc(command_count(), sizeof(*s->rewritten));
-    for (size_t i = 0; s->rewritten && keeps_companions(s) && i < command_count(); i++)
-        if (visible_concerns(command_at(i)))
-            s->rewritten[command_at(i)->index] = REWRITE_VISIBLE;
-    return s->rewritten;
-}
-
-static bool read_limiter(struct settings *s, const struct conf *conf)
-{
-    struct limiter_settings *limiter = &s->limiter;
-
-    limiter->calls.throttle_exact = number(conf, "limiter", "throttle_exact");
-    limiter->calls.ticket_ms = LIMITER_TICKET_MS;
-    limiter->on_backend_down = (enum rule_on_down)number(conf, "limiter", "on_backend_down");
-    limiter->local_share = (unsigned)number(conf, "limiter", "local_share");
-    limiter->memory = number(conf, "limiter", "memory");
-    return read_rules(s, conf) && read_repairs(s, conf) && read_rewritten(s);
 }
 
 static void add_user(struct settings *s, const char *name, const char *password)
@@ -307,7 +189,7 @@ struct settings *settings_new(struct conf *conf, const struct settings *before, 
     read_listen(settings, conf);
     read_fallback(settings, conf);
     if (read_users(settings, conf, error, error_len) && read_refused(settings, conf, error, error_len) &&
-        read_unbilled(settings) && read_classes(settings) && read_limiter(settings, conf) &&
+        read_unbilled(settings) && read_classes(settings) && settings_read_limiter(settings, conf, error, error_len) &&
         read_backends(settings, before, error, error_len))
         return settings;
     settings->conf = NULL;
@@ -334,6 +216,7 @@ void settings_unref(struct settings *settings)
     free(settings->unbilled);
     rule_table_free(settings->rules);
     repair_table_free(settings->repairs);
+    adopt_table_free(settings->adoptions);
     free(settings->repaired);
     free(settings->rewritten);
     free(settings->classes);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "limiter/adopt.h"
 #include "limiter/limit_call.h"
 #include "limiter/repair.h"
 #include "limiter/rule.h"
@@ -33,6 +34,7 @@ enum { BACKENDS_MAX = 32 };
 /* Commands that may go as others, though no key says so. */
 enum settings_rewrite {
     REWRITE_NOTHING,
+    REWRITE_ADOPT,   /* scripts, and some are limits: adopt.h */
     REWRITE_VISIBLE, /* it names keys, and rules may keep companions: visible_dispatch.h */
 };
 
@@ -74,6 +76,7 @@ struct settings {
     struct limiter_settings limiter;
     struct rule_table *rules;
     struct repair_table *repairs;
+    struct adopt_table *adoptions;
     bool enforces;           /* not all of those only observe */
     bool *repaired;          /* by command index: a rule of repair may have to do with it */
     uint8_t *rewritten;      /* enum settings_rewrite, by command index */

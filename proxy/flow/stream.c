@@ -2,6 +2,7 @@
  * Commands too large to be held (stream_threshold): they travel over a lane of their own as they come, so that a value
  * of any size costs a few kilobytes here, and a sender that stalls in the middle holds up nobody but itself.
  */
+#include "proxy/flow/adopt.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limiter.h"
@@ -112,7 +113,8 @@ size_t stream_begin(struct client *client, const uint8_t *bytes, size_t len)
     call = partial_call(client, bytes);
     if (!is_streamable(&call) || is_pubsub(&call) || auth_is_due(client, call.row, &wait) ||
         client->worker->settings->refused[call.row->index] ||
-        repair_is_enforced(client, call.row, call.sub, call.sub_len))
+        repair_is_enforced(client, call.row, call.sub, call.sub_len) ||
+        adopt_is_named(client, call.row, call.sub, call.sub_len))
         return hold(client);
     if (!wait && tell_of_data(client))
         return 0;
