@@ -189,7 +189,8 @@ static void check_limit(struct loader *loader, const struct instance *instance)
         check_repair(&rule);
         return;
     }
-    static const char *const of_repairs[] = {"match", "mode", "ttl", "late", "monitors"};
+    no_use(&rule, "match", "kinds zset, set, list, counter, incr and script");
+    static const char *const of_repairs[] = {"mode", "ttl", "late", "monitors"};
     for (size_t i = 0; i < sizeof of_repairs / sizeof *of_repairs; i++) {
         no_use(&rule, of_repairs[i], "kinds zset, set, list, counter and incr");
     }

@@ -41,7 +41,7 @@ struct limiter {
     struct limit_slice args[LIMIT_ARGS_MAX];
     struct rule_call expanded;
     struct adopt_room adopted; /* the script that was read last */
-    uint8_t *key; /* of a LIM.TRY */
+    uint8_t *key;              /* of a LIM.TRY */
     size_t key_cap;
     uint8_t *out; /* a request to be sent */
     size_t out_cap;

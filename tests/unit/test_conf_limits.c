@@ -84,7 +84,7 @@ static void test_too_little(void **state)
                   "[limit e]\nkind = slide\nrate = fast\n",
           NULL, "limit.f.max=1",
           "t.ini:10: limit.d.kind: \"lease\" is not one of "
-          "gcra|window|slide|slide-log|semaphore|zset|set|list|counter|incr\n"
+          "gcra|window|slide|slide-log|semaphore|zset|set|list|counter|incr|script\n"
           "t.ini:13: limit.e.rate: \"fast\" is not a rate as in 100/60s: a number from 1 to 1000000000, and a duration "
           "from 1ms to 8784h\n"
           "t.ini:3: limit.a.kind: is required\n"
@@ -200,12 +200,12 @@ static void test_repairs_that_say_too_much(void **state)
           "t.ini:11: limit.a.local_share: is for the kinds that are called by name, this one is zset\n"
           "t.ini:12: limit.a.deny_cache: is for the kinds that are called by name, this one is zset\n"
           "t.ini:13: limit.a.on_backend_down: local cannot know what the key holds, allowed are deny and allow\n"
-          "t.ini:17: limit.b.match: is for kinds zset, set, list, counter and incr, this one is gcra\n"
+          "t.ini:17: limit.b.match: is for kinds zset, set, list, counter, incr and script, this one is gcra\n"
           "t.ini:18: limit.b.mode: is for kinds zset, set, list, counter and incr, this one is gcra\n"
           "t.ini:19: limit.b.ttl: is for kinds zset, set, list, counter and incr, this one is gcra\n"
           "t.ini:20: limit.b.late: is for kinds zset, set, list, counter and incr, this one is gcra\n"
           "t.ini:21: limit.b.monitors: is for kinds zset, set, list, counter and incr, this one is gcra\n"
-          "t.ini:25: limit.c.match: is for kinds zset, set, list, counter and incr, this one is gcra");
+          "t.ini:25: limit.c.match: is for kinds zset, set, list, counter, incr and script, this one is gcra");
 }
 
 /* Of the same keys the first rule has them all; kinds that no command can be both of do not meet. */
@@ -220,13 +220,40 @@ static void test_repairs_of_the_same_keys(void **state)
           "t.ini:17: limit.e.match: key:x:* is limit.d's already");
 }
 
+static void test_scripts(void **state)
+{
+    (void)state;
+    struct conf *conf = good(BACKEND "[limit a]\nkind = script\nmatch = key:x:*\nadopt = anything\n"
+                                     "[limit b]\nkind = script\nmatch = key:x:*\nadopt = more\nreturns = 1 | nil\n"
+                                     "[limit c]\nkind = window\nrate = 1/1s\nprefix = rl:a:\n",
+                             NULL, NULL);
+    assert_int_equal(conf_number(conf, "limit", "a", "kind"), 10);
+    assert_string_equal(conf_string(conf, "limit", "a", "returns"), "1 | 0");
+    assert_string_equal(conf_string(conf, "limit", "b", "returns"), "1 | nil");
+    conf_free(conf);
+    wrong(BACKEND "[limit a]\nkind = script\nmatch = x:*\nmode = observe\nmax = 5\non_backend_down = local\n"
+                  "[limit b]\nkind = script\nadopt = x\n[limit c]\nkind = incr\nmatch = key:c\nadopt = x\n"
+                  "[limit d]\nkind = window\nrate = 1/1s\nreturns = 1\n[limit e]\nkind = script\nmatch = key:c\n"
+                  "adopt = x\n",
+          NULL, NULL,
+          "t.ini:5: limit.a.match: \"x:*\" is not key: and a pattern, as in key:concurrent:*\n"
+          "t.ini:3: limit.a.adopt: is needed by kind script, as in <sha1> SEM.ACQUIRE KEYS[1] 5 60000 ARGV[1]\n"
+          "t.ini:6: limit.a.mode: is for the other kinds, this one is script\n"
+          "t.ini:7: limit.a.max: is for the other kinds, this one is script\n"
+          "t.ini:8: limit.a.on_backend_down: local cannot know what the key holds, allowed are deny and allow\n"
+          "t.ini:9: limit.b.match: is needed by kind script, as in key:concurrent:*\n"
+          "t.ini:15: limit.c.adopt: is for kind script, this one is incr\n"
+          "t.ini:19: limit.d.returns: is for kind script, this one is window\n"
+          "t.ini:22: limit.e.match: key:c is limit.c's already");
+}
+
 /* What a mistake hides is not judged by the value beneath it. */
 static void test_hidden(void **state)
 {
     (void)state;
     wrong(BACKEND "[limit a]\nkind = window\nrate = 1/1s\nmax = 5\n", "RESPGATE_LIMIT_A_KIND=lease", NULL,
           "env RESPGATE_LIMIT_A_KIND: limit.a.kind: \"lease\" is not one of "
-          "gcra|window|slide|slide-log|semaphore|zset|set|list|counter|incr");
+          "gcra|window|slide|slide-log|semaphore|zset|set|list|counter|incr|script");
     static const char broken[] = "RESPGATE_LIMIT_A_PREFIX=\xff";
     static const char told[] = "env RESPGATE_LIMIT_A_PREFIX: limit.a.prefix: holds a control byte or is not UTF-8";
     wrong(BACKEND "[limit a]\nkind = window\nrate = 1/1s\n[limit b]\nkind = window\nrate = 1/1s\nprefix = rl:a:\n",
@@ -248,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_repairs_that_cannot_decide),
         cmocka_unit_test(test_repairs_that_say_too_much),
         cmocka_unit_test(test_repairs_of_the_same_keys),
+        cmocka_unit_test(test_scripts),
         cmocka_unit_test(test_hidden),
     };
     int failed = conf_case_enter() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
