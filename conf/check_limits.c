@@ -139,8 +139,9 @@ static void check_match(const struct rule *rule)
 /* Of what stands in `adopt` and `returns` the limiter is the judge. */
 static void check_script(const struct rule *rule)
 {
-    static const char *const of_others[] = {"mode", "rate",     "burst",  "max",    "lease",       "ttl",
-                                            "late", "monitors", "prefix", "shadow", "local_share", "deny_cache"};
+    static const char *const of_others[] = {"mode",        "rate",       "burst",    "max",    "lease",
+                                            "ttl",         "late",       "monitors", "prefix", "shadow",
+                                            "local_share", "deny_cache", "scripts"};
     check_match(rule);
     need(rule, "adopt", "<sha1> SEM.ACQUIRE KEYS[1] 5 60000 ARGV[1]");
     for (size_t i = 0; i < sizeof of_others / sizeof *of_others; i++) {
@@ -169,6 +170,9 @@ static void check_repair(const struct rule *rule)
         no_use(rule, "late", "the kinds that are checked");
         no_use(rule, "monitors", "the kinds that are checked");
     }
+    if (strcmp(rule->kind, "zset") != 0) {
+        no_use(rule, "scripts", "kind zset");
+    }
     no_local(rule, "local cannot know what the key holds");
 }
 
@@ -189,6 +193,7 @@ static void check_limit(struct loader *loader, const struct instance *instance)
         check_repair(&rule);
         return;
     }
+    no_use(&rule, "scripts", "kind zset");
     no_use(&rule, "match", "kinds zset, set, list, counter, incr and script");
     static const char *const of_repairs[] = {"mode", "ttl", "late", "monitors"};
     for (size_t i = 0; i < sizeof of_repairs / sizeof *of_repairs; i++) {

@@ -80,6 +80,15 @@ static const struct option limit_options[] = {
      .doc = "Kind script: what the script returns when it allows, and when it denies: a value or [value ...], each an "
             "integer, nil, OK, or limit, remaining, used, retry_ms, retry_s, reset_ms, reset_s, lease_ms, fence, slot, "
             "value, where the command tells it."},
+    {.key = "scripts",
+     .type = OPTION_WORD,
+     .words = "as_is|show",
+     .initial = "as_is",
+     .doc =
+         "Kind zset: what becomes of clients' own scripts (EVAL, EVALSHA) that are given such a key: they go as they "
+         "are, and do not know of places that are reserved; or they see those as members with the score +inf (show), "
+         "so that clients with a script and clients without one share a limit. Not EVAL_RO, FCALL, and scripts that "
+         "begin with #!."},
     {.key = "monitors",
      .type = OPTION_TEXT,
      .max = 190,

@@ -130,6 +130,7 @@ void grammar_start(struct limit_call *call)
     call->same_slot = true;
     call->fair = false;
     call->after = NULL;
+    call->client = (struct limit_slice){NULL, 0};
     call->wait_ms = 0;
     call->key_count = call->argument_count = 0;
     call->id = (struct limit_slice){NULL, 0};

@@ -81,25 +81,37 @@ static void put_keys(struct sink *sink, const struct limit_call *call)
     }
 }
 
-/* With what comes after it the script is a function; a first line that is no Lua stays the first. */
-static void put_text(struct sink *sink, const struct limit_script *script, const char *after)
+static void put_word(struct sink *sink, const char *word)
 {
-    static const char open[] = "local function limit()\n", close[] = "end\n";
-    const char *text = script->text, *lua = text;
-    size_t after_len = after ? strlen(after) : 0;
+    put(sink, word, strlen(word));
+}
 
-    if (!after) {
-        put_bulk(sink, text, script->text_len);
-        return;
+/* What the script becomes with others around it; a first line that is no Lua stays the first. */
+static void put_lua(struct sink *sink, const struct limit_script *script, const struct limit_call *call)
+{
+    const char *lua = script->text[0] == '#' ? strchr(script->text, '\n') + 1 : script->text;
+
+    put(sink, script->text, (size_t)(lua - script->text));
+    if (call->client.len) {
+        put_word(sink, "local function client(KEYS, ARGV) "); /* on its first line: errors name lines */
+        put(sink, call->client.bytes, call->client.len);
+        put_word(sink, "\nend\n");
     }
-    if (text[0] == '#')
-        lua = strchr(text, '\n') + 1;
-    put_header(sink, '$', script->text_len + sizeof open - 1 + sizeof close - 1 + after_len);
-    put(sink, text, (size_t)(lua - text));
-    put(sink, open, sizeof open - 1);
-    put(sink, lua, script->text_len - (size_t)(lua - text));
-    put(sink, close, sizeof close - 1);
-    put(sink, after, after_len);
+    put_word(sink, call->after ? "local function limit()\n" : "");
+    put(sink, lua, script->text_len - (size_t)(lua - script->text));
+    if (call->after) {
+        put_word(sink, "end\n");
+        put_word(sink, call->after);
+    }
+}
+
+static void put_text(struct sink *sink, const struct limit_script *script, const struct limit_call *call)
+{
+    struct sink measure = {0};
+
+    put_lua(&measure, script, call);
+    put_header(sink, '$', measure.len);
+    put_lua(sink, script, call);
     put(sink, "\r\n", 2);
 }
 
@@ -116,7 +128,7 @@ size_t limit_call_encode(const struct limit_call *call, enum limit_dialect diale
         put_bulk(&sink, script->sha, SCRIPT_SHA_LEN);
     } else {
         put_bulk(&sink, "EVAL", 4);
-        put_text(&sink, script, call->after);
+        put_text(&sink, script, call);
     }
     put_number(&sink, key_count);
     put_keys(&sink, call);

@@ -77,7 +77,8 @@ struct limit_call {
     bool fair;       /* waits in a queue (FIFO): see limit_call_leave() */
     int64_t wait_ms; /* WAIT: how long the caller asks again before it passes on a denial */
     uint32_t key_count, argument_count;
-    struct limit_slice id; /* IDEM */
+    struct limit_slice id;     /* IDEM */
+    struct limit_slice client; /* a script of the client's, which runs as client(KEYS, ARGV); the same; empty: none */
     const char *after; /* Lua that makes the reply of limit(), which is the script; for LIMIT_EVAL only; NULL: none */
     char error[LIMIT_ERROR_MAX];
     char texts[3][NUMBER_FLOAT_MAX]; /* arguments that are made here */

@@ -57,6 +57,14 @@ const struct repair_rule *repair_table_at(const struct repair_table *table, size
     return &table->rules[i];
 }
 
+bool repair_table_shows(const struct repair_table *table)
+{
+    for (size_t i = 0; i < table->n; i++)
+        if (table->rules[i].shows)
+            return true;
+    return false;
+}
+
 bool repair_rule_is_monitor(const struct repair_rule *rule, const char *name)
 {
     size_t len = strlen(name), word_len;

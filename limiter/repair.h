@@ -12,7 +12,7 @@
  *                                                                                             > limit_verdict > client
  *   Within a transaction terms.plain is set, the call is encoded as EVAL, and nothing is told of the reply. A
  * connection that WATCHes the key only looks (repair_client), and WATCHes its COMPANION_HELD, too. A client's own
- * script is sent between repair_call_show(true) and (false), in one MULTI. Reservations are not carried to another
+ * script may be shown what is reserved: repair_call_show. Reservations are not carried to another
  * backend.
  *
  * The table is built once and then read-only, shared by threads; its creator frees it. Strings are copied.
@@ -46,12 +46,13 @@ struct repair_rule {
     enum repair_late late;
     int64_t max;    /* places; the cap of kind incr; 0: none, or not known while observing */
     int64_t ttl_ms; /* of a key that the client leaves without an end; 0: none */
+    bool shows;     /* clients' own scripts see the reservations of its keys */
     bool allow;     /* while no backend can decide, all places are free; else all are taken */
 };
 
 /*
- * Plain values, checked by the configuration. Only name, pattern, monitors, kind, mode, late, max, ttl_ms and
- * allow are read.
+ * Plain values, checked by the configuration. Only name, pattern, monitors, kind, mode, late, max, ttl_ms,
+ * shows and allow are read.
  */
 struct repair_table;
 
@@ -60,6 +61,9 @@ void repair_table_free(struct repair_table *table);                             
 
 size_t repair_table_count(const struct repair_table *table);
 const struct repair_rule *repair_table_at(const struct repair_table *table, size_t i);
+
+/* Whether some rule shows reservations to scripts. */
+bool repair_table_shows(const struct repair_table *table);
 
 /* Whether a client of this name only looks. */
 bool repair_rule_is_monitor(const struct repair_rule *rule, const char *name);

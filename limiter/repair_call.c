@@ -131,15 +131,38 @@ void repair_call(struct limit_call *call, const struct repair_command *command, 
     put_command(&g);
 }
 
-void repair_call_show(struct limit_call *call, const struct limit_slice *key, bool show)
+static bool shows(const struct repair_table *table, const struct limit_slice *key)
+{
+    const struct repair_rule *rule = repair_table_find(table, REPAIR_ZSET, key->bytes, key->len);
+
+    return rule && rule->shows;
+}
+
+bool repair_call_show(struct limit_call *call, const struct repair_table *table, const struct limit_slice *args,
+                      uint32_t argc, const struct limit_slice *text)
 {
     struct grammar g = {.call = call};
+    int64_t keys;
 
+    if (argc < 1 || !number_read(args[0].bytes, args[0].len, &keys) || keys < 1 || keys > argc - 1)
+        return false;
+    if (text->len && text->bytes[0] == '#') /* flags, which cannot stand within another script */
+        return false;
     grammar_start(call);
     call->script = SCRIPT_repair_show;
-    call->repeatable = true;
-    grammar_key(&g, key, CHECKED);
-    grammar_put(&g, show ? "show" : "hide");
+    call->client = *text;
+    for (int64_t i = 1; i <= keys; i++)
+        grammar_key(&g, &args[i], COMPANION_NONE);
+    grammar_put_number(&g, keys);
+    for (int64_t i = 1; i <= keys; i++) {
+        if (!shows(table, &args[i]))
+            continue;
+        grammar_key(&g, &args[i], COMPANION_HELD);
+        grammar_put_number(&g, i);
+    }
+    for (uint32_t i = (uint32_t)keys + 1; i < argc; i++)
+        grammar_put_bytes(&g, &args[i]);
+    return call->key_count > keys;
 }
 
 bool repair_reply_number(const uint8_t *reply, size_t len, int64_t *n)

@@ -31,10 +31,12 @@ uint64_t repair_owner(uint64_t seed, uint64_t id);
 void repair_call(struct limit_call *call, const struct repair_command *command, const struct repair_terms *terms);
 
 /*
- * Shows a key's reservations to a client's own script, or hides them again. Both are sent within one MULTI, the script
- * between them.
+ * A client's own script so that it sees the reservations of its keys that rules show (repair_table_shows): `args` are
+ * those of its EVAL or EVALSHA from the number of keys on, `text` is the script. To be sent as EVAL. False: none of its
+ * keys has any, or it cannot be done, and it goes as it is.
  */
-void repair_call_show(struct limit_call *call, const struct limit_slice *key, bool show);
+bool repair_call_show(struct limit_call *call, const struct repair_table *table, const struct limit_slice *args,
+                      uint32_t argc, const struct limit_slice *text);
 
 /* The number that a check, act or count was told; a missing counter is 0. False: an error, or something else. */
 bool repair_reply_number(const uint8_t *reply, size_t len, int64_t *n);

@@ -50,8 +50,8 @@ bool adopt_is_named(const struct client *client, const struct command *row, cons
 {
     uint8_t room[SCRIPT_SHA_LEN];
 
-    return script && client->worker->settings->rewritten[row->index] == REWRITE_ADOPT &&
-           named(client, row, script, len, room);
+    return script && client->worker->settings->rewritten[row->index] == REWRITE_SCRIPT &&
+           adopt_table_count(table_of(client)) && named(client, row, script, len, room);
 }
 
 /* Reads a call in canonical form into the limiter's. */
@@ -63,7 +63,7 @@ static enum adopt_fit read_call(struct client *client, const struct command *row
     uint8_t room[SCRIPT_SHA_LEN];
     uint32_t n = 0;
 
-    if (client->worker->settings->rewritten[row->index] != REWRITE_ADOPT)
+    if (client->worker->settings->rewritten[row->index] != REWRITE_SCRIPT || !adopt_table_count(table_of(client)))
         return ADOPT_NONE;
     request_args_start(&walk, bytes, len);
     while (n < LIMIT_ARGS_MAX && request_args_next(&walk, &args[n].bytes, &args[n].len))
@@ -138,7 +138,7 @@ bool adopt_dispatch_down(struct client *client, const struct call *call, size_t 
 /* The backend's answer is put right when it comes. */
 static bool ask_for_scripts(struct client *client, struct lane *lane, const struct call *call, size_t *used)
 {
-    if (call->argc < 3 || client->session.tx_open || client_is_muted(client))
+    if (call->argc < 3 || !adopt_table_count(table_of(client)) || client->session.tx_open || client_is_muted(client))
         return false;
     limit_send_as_it_is(client, lane, call)->adopted = true;
     *used = call->len;

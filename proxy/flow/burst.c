@@ -45,7 +45,7 @@ static bool may_travel(const struct client *client, const struct member *member)
     return !limit_is_lowered_by(client, &call) && row->cls == COMMAND_SHARED && row->lane == COMMAND_ON_SHARED &&
            !client->worker->settings->refused[row->index] &&
            client->worker->settings->rewritten[row->index] != REWRITE_VISIBLE &&
-           !adopt_is_named(client, row, member->sub, member->sub_len) &&
+           !adopt_is_named(client, row, member->sub, member->sub_len) && !repair_shows(client, row) &&
            !(member->sub && repair_is_enforced(client, row, member->sub, member->sub_len));
 }
 

@@ -98,8 +98,8 @@ static enum request_kind plain_kind(struct client *client, const struct call *ca
 /* What may go as another command though no key says so. False: as it is. */
 static bool rewrite(struct client *client, struct lane *lane, const struct call *call, size_t *used)
 {
-    if (client->worker->settings->rewritten[call->row->index] == REWRITE_ADOPT)
-        return adopt_dispatch(client, lane, call, used);
+    if (client->worker->settings->rewritten[call->row->index] == REWRITE_SCRIPT)
+        return adopt_dispatch(client, lane, call, used) || repair_show_dispatch(client, lane, call, used);
     *used = call->len;
     return visible_dispatch(client, lane, call);
 }

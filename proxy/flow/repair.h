@@ -59,6 +59,19 @@ size_t repair_answer_failed(struct client *client, const struct limit_kept *kept
 bool repair_answer_lost(struct client *client, const struct lane *lane, const struct request *request,
                         enum request_loss loss);
 
+/* --- repair_show.c --- */
+
+/*
+ * EVAL and EVALSHA of a client's own script on a key whose rule shows what is reserved: it goes as EVAL. One whose text
+ * is not known is answered NOSCRIPT, which every client must expect; in a transaction it goes as it is. False: as it
+ * is.
+ */
+bool repair_show_dispatch(struct client *client, struct lane *lane, const struct call *call, size_t *used);
+/* The length of what to send in a tunnel, at the limiter's `out`; 0: the command as it is. */
+size_t repair_show_in_tunnel(struct client *client, const struct call *call);
+/* Whether it must not go as it is; the first argument and the key are not looked at. */
+bool repair_shows(const struct client *client, const struct command *row);
+
 /* --- repair_explain.c --- */
 
 /* RESPGATE EXPLAIN command [argument ...] */

@@ -265,6 +265,27 @@ static void follow_flushes(struct worker *worker)
     drop_all(worker->scripts);
 }
 
+const uint8_t *script_text(struct worker *worker, const uint8_t *sha, size_t sha_len, size_t *len)
+{
+    struct script *script = NULL;
+
+    if (worker->scripts) {
+        follow_flushes(worker);
+        script = find_sha(worker->scripts, sha, sha_len);
+    }
+    if (!script)
+        return NULL;
+    touch(worker->scripts, script);
+    *len = script->len;
+    return script->body;
+}
+
+void script_note(struct worker *worker, const uint8_t *text, size_t len)
+{
+    if (worker->scripts)
+        remember(worker->scripts, text, len);
+}
+
 bool script_send(struct client *client, struct lane *lane, const struct call *call)
 {
     struct script_cache *cache = client->worker->scripts;

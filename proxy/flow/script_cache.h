@@ -45,6 +45,10 @@ static inline bool script_cache_wants(const struct script_cache *cache, const st
     }
 }
 
+/* The text of a script that has passed by as EVAL or SCRIPT LOAD; NULL: not known any more. */
+const uint8_t *script_text(struct worker *worker, const uint8_t *sha, size_t sha_len, size_t *len);
+/* Remembers the text of one that is not sent as it is. */
+void script_note(struct worker *worker, const uint8_t *text, size_t len);
 /* A SCRIPT FLUSH passes by: the backend was told to forget, so nobody's script is healed any more. Any worker. */
 void script_note_flush(struct worker *worker);
 /* Looks at a script command on its way to `lane`. True when it was sent here (an EVALSHA); else the caller sends it. */

@@ -52,6 +52,8 @@ static size_t tunnel_dispatch(struct client *client, const struct call *call)
     if (!len)
         len = adopt_encode_in_tunnel(client, call);
     if (!len)
+        len = repair_show_in_tunnel(client, call);
+    if (!len)
         len = visible_encode_in_tunnel(client, call);
     if (lowers) {
         client->lowers = true;

@@ -34,7 +34,7 @@ enum { BACKENDS_MAX = 32 };
 /* Commands that may go as others, though no key says so. */
 enum settings_rewrite {
     REWRITE_NOTHING,
-    REWRITE_ADOPT,   /* scripts, and some are limits: adopt.h */
+    REWRITE_SCRIPT,  /* some are limits (adopt.h), or are to see what is reserved (repair.h) */
     REWRITE_VISIBLE, /* it names keys, and rules may keep companions: visible_dispatch.h */
 };
 

@@ -69,6 +69,7 @@ static struct repair_rule read_repair(const struct conf *conf, const char *name)
         .late = (enum repair_late)conf_number(conf, "limit", name, "late"),
         .max = conf_number(conf, "limit", name, "max"),
         .ttl_ms = conf_number(conf, "limit", name, "ttl"),
+        .shows = conf_number(conf, "limit", name, "scripts") && conf_number(conf, "limit", name, "mode"),
         .allow = conf_number(conf, "limit", name, "on_backend_down") == RULE_DOWN_ALLOW,
     };
 }
@@ -141,6 +142,11 @@ static bool keeps_companions(const struct settings *s)
     return false;
 }
 
+static bool rewrites_scripts(const struct settings *s)
+{
+    return adopt_table_count(s->adoptions) || repair_table_shows(s->repairs);
+}
+
 static bool read_rewritten(struct settings *s)
 {
     s->rewritten = calloc(command_count(), sizeof(*s->rewritten));
@@ -149,9 +155,8 @@ static bool read_rewritten(struct settings *s)
 
         if (visible_concerns(row))
             s->rewritten[row->index] = REWRITE_VISIBLE;
-        else if (adopt_table_count(s->adoptions) &&
-                 (row->id == CMD_EVAL || row->id == CMD_EVALSHA || row->id == CMD_SCRIPT_EXISTS))
-            s->rewritten[row->index] = REWRITE_ADOPT;
+        else if (row->id == CMD_EVAL || row->id == CMD_EVALSHA || row->id == CMD_SCRIPT_EXISTS)
+            s->rewritten[row->index] = rewrites_scripts(s) ? REWRITE_SCRIPT : REWRITE_NOTHING;
     }
     return s->rewritten;
 }

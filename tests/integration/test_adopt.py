@@ -269,10 +269,11 @@ def test_a_call_that_does_not_fit_is_an_error_and_changes_nothing(redis_server, 
 DOWN = {"slots": (0, 1), "bucket": ([0, 0], [1, 1]), "hits": (-1, 1), "lock": (None, "OK")}
 
 
+@pytest.mark.parametrize("when", ["wait", "none"])
 @pytest.mark.parametrize("policy", ["deny", "allow"])
-def test_without_a_backend_it_is_told_in_its_own_words(start_respgate, policy):
-    gate = start_respgate("redis://127.0.0.1:1/0", settings={**rule_settings(RULES, on_backend_down=policy),
-                                                             "fallback.queue_timeout": "100ms"})
+def test_without_a_backend_it_is_told_in_its_own_words(start_respgate, policy, when):
+    gate = start_respgate("redis://127.0.0.1:1/0", settings={
+        **rule_settings(RULES, on_backend_down=policy), "fallback.queue_timeout": "100ms", "fallback.when_all_down": when})
     client, calls = gate.connect(), {"slots": CALLS[0], "bucket": CALLS[7], "hits": CALLS[10], "lock": CALLS[14]}
     for name, call in calls.items():
         assert client.call(*call) == DOWN[name][policy == "allow"], name

@@ -331,21 +331,6 @@ def test_a_counter_keeps_the_errors_of_its_command(lab, stored):
             assert is_error(reply, "") and reply == lab.call("INCR", "k")
 
 
-def test_a_foreign_script_sees_reservations_while_they_are_shown(lab):
-    rule = Repair(lab, limit=1500)
-    lab.call("ZADD", "k", 1, "old")
-    lab.pipeline([lab.request(*rule.check_request("a")) for _ in range(1200)])
-    lab.call("ZADD", "k:p", lab.now_us, "dead:0")
-    assert lab.run("repair_show", ["k", "k:p"], "show") == 1200 and lab.call("ZCARD", "k") == 1201
-    assert lab.call("ZREMRANGEBYSCORE", "k", "-inf", 2) == 1 and lab.call("ZCOUNT", "k", 2, "+inf") == 1200
-    lab.call("ZADD", "k", 1, "old")
-    assert lab.run("repair_show", ["k", "k:p"], "hide") == 1200
-    assert lab.call("ZRANGE", "k", 0, -1, "WITHSCORES") == [b"old", b"1"] and len(rule.held()) == 1200
-    assert lab.run("repair_show", ["none", "k:none"], "show") == 0 and lab.call("EXISTS", "none") == 0
-    lab.call("SET", "text", 1)
-    assert is_error(lab.run("repair_show", ["text", "k:p"], "show"), "WRONGTYPE ")
-
-
 def test_semaphore_commands_and_repaired_clients_share_one_limit(lab):
     rule = Repair(lab, limit=2)
     rule.check("a")

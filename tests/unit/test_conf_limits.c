@@ -234,7 +234,8 @@ static void test_scripts(void **state)
     wrong(BACKEND "[limit a]\nkind = script\nmatch = x:*\nmode = observe\nmax = 5\non_backend_down = local\n"
                   "[limit b]\nkind = script\nadopt = x\n[limit c]\nkind = incr\nmatch = key:c\nadopt = x\n"
                   "[limit d]\nkind = window\nrate = 1/1s\nreturns = 1\n[limit e]\nkind = script\nmatch = key:c\n"
-                  "adopt = x\n",
+                  "adopt = x\n[limit f]\nkind = set\nmatch = key:f\nscripts = show\n[limit g]\nkind = gcra\n"
+                  "rate = 1/1s\nscripts = as_is\n",
           NULL, NULL,
           "t.ini:5: limit.a.match: \"x:*\" is not key: and a pattern, as in key:concurrent:*\n"
           "t.ini:3: limit.a.adopt: is needed by kind script, as in <sha1> SEM.ACQUIRE KEYS[1] 5 60000 ARGV[1]\n"
@@ -244,7 +245,9 @@ static void test_scripts(void **state)
           "t.ini:9: limit.b.match: is needed by kind script, as in key:concurrent:*\n"
           "t.ini:15: limit.c.adopt: is for kind script, this one is incr\n"
           "t.ini:19: limit.d.returns: is for kind script, this one is window\n"
-          "t.ini:22: limit.e.match: key:c is limit.c's already");
+          "t.ini:22: limit.e.match: key:c is limit.c's already\n"
+          "t.ini:27: limit.f.scripts: is for kind zset, this one is set\n"
+          "t.ini:31: limit.g.scripts: is for kind zset, this one is gcra");
 }
 
 /* What a mistake hides is not judged by the value beneath it. */

@@ -279,15 +279,41 @@ static void test_as_many_scores_as_a_script_takes(void **state)
     }
 }
 
+/* Of the arguments behind EVAL and its text. */
+static const char *shown(const char *args, const char *text)
+{
+    static const struct repair_rule zsets[] = {
+        {.name = "a", .pattern = "z:*", .kind = REPAIR_ZSET, .mode = REPAIR_ENFORCE, .max = 5, .shows = true},
+        {.name = "b", .pattern = "y:*", .kind = REPAIR_ZSET, .mode = REPAIR_ENFORCE, .max = 5},
+        {.name = "c", .pattern = "x:*", .kind = REPAIR_SET, .mode = REPAIR_ENFORCE, .max = 5},
+    };
+    struct repair_table *all = repair_table_new(zsets, COUNT(zsets));
+    struct limit_slice script = {(const uint8_t *)text, strlen(text)};
+    uint32_t argc = split(args);
+    bool good = repair_call_show(&call, all, words, argc, &script);
+
+    assert_true(repair_table_shows(all) && !repair_table_shows(table));
+    repair_table_free(all);
+    return good ? line_of_call() : "as it is";
+}
+
 static void test_showing_reservations(void **state)
 {
-    struct limit_slice key = {(const uint8_t *)"z:1", 3};
+    size_t len;
     (void)state;
 
-    repair_call_show(&call, &key, true);
-    assert_string_equal(line_of_call(), "repair_show | z:1 p:z:1 | show");
-    repair_call_show(&call, &key, false);
-    assert_string_equal(line_of_call(), "repair_show | z:1 p:z:1 | hide");
+    assert_string_equal(shown("1 z:1 a b", "return 1"), "repair_show | z:1 p:z:1 | 1 1 a b");
+    assert_string_equal(shown("4 y:1 z:1 x:1 z:2", "return 1"), "repair_show | y:1 z:1 x:1 z:2 p:z:1 p:z:2 | 4 2 4");
+    assert_string_equal(shown("1 y:1 z:1", "return 1"), "as it is");
+    assert_string_equal(shown("0 z:1", "return 1"), "as it is");
+    assert_string_equal(shown("3 z:1 a", "return 1"), "as it is");
+    assert_string_equal(shown("x z:1", "return 1"), "as it is");
+    assert_string_equal(shown("1 z:1", "#!lua\nreturn 1"), "as it is");
+    assert_string_equal(shown("1 z:1", "return 7"), "repair_show | z:1 p:z:1 | 1 1");
+    char *bytes = (char *)encoded(DIALECT_UPSTASH, LIMIT_EVAL, LIMIT_NEVER_US, &len);
+    assert_non_null(strstr(bytes, "\r\n#!lua flags=allow-key-locking\nlocal function client(KEYS, ARGV) return 7\nend\n"
+                                  "local call, try"));
+    free(bytes);
 }
 
 static void test_owners_differ(void **state)
