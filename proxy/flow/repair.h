@@ -69,6 +69,8 @@ bool repair_answer_lost(struct client *client, const struct lane *lane, const st
 bool repair_show_dispatch(struct client *client, struct lane *lane, const struct call *call, size_t *used);
 /* The length of what to send in a tunnel, at the limiter's `out`; 0: the command as it is. */
 size_t repair_show_in_tunnel(struct client *client, const struct call *call);
+/* For RESPGATE EXPLAIN. True: what is sent is the limiter's call now. */
+bool repair_show_explain(FILE *out, struct client *client, const struct call *call);
 /* Whether it must not go as it is; the first argument and the key are not looked at. */
 bool repair_shows(const struct client *client, const struct command *row);
 

@@ -47,7 +47,8 @@ static void put_request(FILE *out, const uint8_t *bytes, size_t len)
 static void put_script(FILE *out, struct client *client)
 {
     struct limiter *limiter = client->worker->limiter;
-    size_t len = limiter_encode(limiter, client->pool->key.backend, LIMIT_EVALSHA, LIMIT_NEVER_US);
+    enum limit_form form = limiter->call.client.len ? LIMIT_EVAL : LIMIT_EVALSHA;
+    size_t len = limiter_encode(limiter, client->pool->key.backend, form, LIMIT_NEVER_US);
 
     fprintf(out, "script:%s\r\nsent:", limit_script(limiter->call.script, client->pool->key.backend->dialect)->name);
     put_request(out, limiter->out, len);
@@ -134,6 +135,7 @@ static void explain(FILE *out, struct client *client, const uint8_t *bytes, size
     enum adopt_fit fit;
 
     request_args_start(&args, bytes, len);
+    uint32_t argc = args.left;
     request_args_next(&args, &name, &name_len);
     request_args_next(&args, &sub, &sub_len);
     const struct command *row = command_find(name, name_len, sub, sub_len);
@@ -146,6 +148,8 @@ static void explain(FILE *out, struct client *client, const uint8_t *bytes, size
     } else if ((fit = adopt_explain(out, client, row, bytes, len)) != ADOPT_NONE) {
         if (fit == ADOPT_FITS)
             put_script(out, client);
+    } else if (repair_show_explain(out, client, &(struct call){.bytes = bytes, .len = len, .argc = argc, .row = row})) {
+        put_script(out, client);
     } else {
         fprintf(out, "rule:none\r\nwhy:no rule has to do with this command on this key\r\nsent:%s\r\n",
                 other_way(client, row));

@@ -76,3 +76,12 @@ size_t repair_show_in_tunnel(struct client *client, const struct call *call)
 {
     return read_call(client, call) == SHOWN ? encode(client, client->pin) : 0;
 }
+
+bool repair_show_explain(FILE *out, struct client *client, const struct call *call)
+{
+    enum sight sight = read_call(client, call);
+
+    if (sight == SHOWN)
+        fputs("why:a script of the client's own: it sees what is reserved as members of its keys\r\n", out);
+    return sight == SHOWN;
+}

@@ -1,6 +1,7 @@
 """Clients' own limiter scripts that a rule takes for limiter commands: decided by respgate's, answered in the script's
 own words, wherever and however they are called."""
 
+import configparser
 import hashlib
 import sys
 
@@ -210,6 +211,17 @@ def test_a_crowd_and_commands_share_a_limit(gate):
             self.locked.release("slots:c", token)
 
     assert crowd.run([(Member(number), 40, 0.003) for number in range(16)]) == 5 and crowd.runs > 60
+
+
+def test_the_rules_of_the_readme(start_respgate, redis_server):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rules = configparser.ConfigParser(comment_prefixes=";")
+    rules.read_string(text[text.index("[limit slots-script]"):].partition("```")[0])
+    client = start_respgate(redis_server, settings=rule_settings(
+        {name.removeprefix("limit "): dict(rules[name]) for name in rules.sections()})).connect()
+    free = ("EVALSHA", sha(FREE), 1, "slots:a", "x")
+    assert [client.call(*slots("slots:a", token)) for token in "xyz"] == [1, 1, 0]
+    assert [client.call(*free), client.call(*free), client.call(*slots("slots:a", "z"))] == [1, 0, 1]
 
 
 # ---- what no rule has to do with ----

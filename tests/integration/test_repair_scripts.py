@@ -156,3 +156,11 @@ def test_in_a_tunnel(gate):
     while b"begin" not in client.read_reply():
         pass
     assert [decode(client.read_reply()) for _ in range(2)] == [1, 0]
+
+
+def test_what_becomes_of_a_script_is_explained(gate):
+    client = gate.connect()
+    lines = client.call("RESPGATE", "EXPLAIN", *take("x")).decode().splitlines()
+    assert "sees what is reserved" in lines[1] and lines[2] == "script:repair_show"
+    assert lines[3].startswith("sent:EVAL local\\x20function\\x20client") and " 2 concurrent:a rg:{" in lines[3]
+    assert "rule:none" in client.call("RESPGATE", "EXPLAIN", *take("x", key="elsewhere")).decode()
