@@ -248,6 +248,8 @@ static inline struct client *client_of(struct conn *conn)
 size_t dispatch(struct client *client, const uint8_t *bytes, size_t len, size_t available);
 /* Sends on the shared lane, or the pin when there is one. */
 size_t dispatch_plain(struct client *client, const struct call *call);
+/* What a plain command's reply means; one that may make kept denials wrong makes them forgotten now and then. */
+enum request_kind dispatch_plain_kind(struct client *client, const struct call *call);
 size_t dispatch_refused(struct client *client, const struct call *call);
 /* Answers that the backend cannot be asked now. What came along behind a MULTI or WATCH must not run without it. */
 size_t dispatch_unserved(struct client *client, const struct call *call, const char *text, _Atomic uint64_t *outcome);

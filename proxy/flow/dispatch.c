@@ -84,8 +84,7 @@ static bool go_aside(struct client *client, const struct call *call, size_t *use
     return true;
 }
 
-/* What a plain command's reply means; one that may make kept denials wrong makes them forgotten now and then. */
-static enum request_kind plain_kind(struct client *client, const struct call *call)
+enum request_kind dispatch_plain_kind(struct client *client, const struct call *call)
 {
     if (!client->worker->limiter->denials || !limit_is_lowered_by(client, call))
         return REQUEST_PLAIN;
@@ -126,7 +125,7 @@ size_t dispatch_plain(struct client *client, const struct call *call)
         return call->len;
     if (command_info_wants(call->row) && command_info_take(client, lane, call, &used))
         return used;
-    client_send(client, lane, plain_kind(client, call), call->bytes, call->len);
+    client_send(client, lane, dispatch_plain_kind(client, call), call->bytes, call->len);
     return call->len;
 }
 

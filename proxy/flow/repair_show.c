@@ -67,7 +67,7 @@ bool repair_show_dispatch(struct client *client, struct lane *lane, const struct
         return true;
     }
     size_t len = encode(client, lane);
-    client_send(client, lane, REQUEST_PLAIN, client->worker->limiter->out, len);
+    client_send(client, lane, dispatch_plain_kind(client, call), client->worker->limiter->out, len);
     *used = call->len;
     return true;
 }

@@ -41,6 +41,7 @@ def test_all_ask_before_anyone_acts(redis_server, gate, size):
     assert redis_server.call("ZCARD", "concurrent:agent:7") == 5
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("size", [16, 3], ids=["a connection each", "connections swapped"])
 def test_a_crowd_never_exceeds_its_limit(gate, figure, size):
     client, crowd = pool_of(gate.port, size), Crowd()
@@ -49,6 +50,7 @@ def test_a_crowd_never_exceeds_its_limit(gate, figure, size):
     assert most <= 5 and crowd.runs > 60
 
 
+@pytest.mark.threads
 def test_several_applications_share_a_limit(start_respgate, redis_server):
     gates = [start_respgate(redis_server, settings=rule_settings(RULES)) for _ in range(2)]
     crowd = Crowd()
@@ -148,6 +150,7 @@ def test_counters_end_whoever_crashes(redis_server, gate):
     assert redis_server.call("TTL", "rl:new") > 900
 
 
+@pytest.mark.threads
 def test_clients_that_die_before_they_expire_leave_nothing_immortal(redis_server, gate):
     for number in range(200):
         with gate.connect() as client:
@@ -246,6 +249,7 @@ def test_a_check_that_is_lost_lets_nobody_in(start_respgate, redis_server):
 
 # ---- words ----
 
+@pytest.mark.threads
 def test_observing_changes_nothing_and_says_what_goes_wrong(start_respgate, redis_server):
     rules = {name: {**rule, "mode": "observe"} for name, rule in RULES.items()}
     gate = start_respgate(redis_server, settings=rule_settings(rules))

@@ -115,6 +115,7 @@ def test_places_in_use(redis_server, gate, figure, way):
     assert repaired > 0.8 * right
 
 
+@pytest.mark.threads
 def test_who_is_killed_leaves_no_place_taken(redis_server, gate):
     for _ in range(20):
         with gate.connect() as client:

@@ -19,7 +19,8 @@ RULES = {"runs": {"kind": "zset", "match": "key:concurrent:*", "mode": "enforce"
 NOSCRIPT = b"-NOSCRIPT No matching script.\r\n"
 ANSWERS = {"ZADD": b":1\r\n", "ZCARD": b":0\r\n", "GET": b"$-1\r\n", "INCR": b":1\r\n", "SADD": b":1\r\n",
            "EXPIRE": b":1\r\n", "ZREMRANGEBYSCORE": b":0\r\n", "WATCH": b"+OK\r\n", "MULTI": b"+OK\r\n",
-           "EXEC": b"*1\r\n:1\r\n", "LLEN": b":0\r\n", "ECHO": b"$5\r\nbegin\r\n", "EVAL": b"*3\r\n:1\r\n:1\r\n:1\r\n"}
+           "EXEC": b"*1\r\n:1\r\n", "LLEN": b":0\r\n", "ECHO": b"$5\r\nbegin\r\n", "EVAL": b"*3\r\n:1\r\n:1\r\n:1\r\n",
+           "EVALSHA": b":1\r\n", "SCRIPT": b"$1\r\nx\r\n"}
 
 
 @pytest.fixture
@@ -40,14 +41,20 @@ def traffic_of(gate, fake, commands):
     return b"".join(bytes(connection.received).partition(encode("ECHO", "begin"))[2] for connection in fake.connections)
 
 
-def test_commands_on_other_keys_do_not_change_by_a_byte(start_respgate, fake):
+SCRIPTS = {"runs": {**RULES["runs"], "scripts": "show"},
+           "taken": {"kind": "script", "match": "key:taken:*", "adopt": f"{'0' * 40} SEM.CHECK KEYS[1] ARGV[1]"}}
+
+
+@pytest.mark.parametrize("rules", [RULES, {**RULES, **SCRIPTS}], ids=["repair", "and scripts"])
+def test_commands_on_other_keys_do_not_change_by_a_byte(start_respgate, fake, rules):
     plain = [("ZREMRANGEBYSCORE", "z", 0, 1), ("ZCARD", "z"), ("ZADD", "z", 1, "m"), ("EXPIRE", "z", 9), ("GET", "k"),
              ("INCR", "concurrent:x"), ("SADD", "concurrent:x", 1), ("GET", "rl:x"), ("ZADD", "concurrent", 1, "m"),
-             ("ZADD", "concurrent:x"), ("LLEN", "jobs:x"), ("MULTI",), ("INCR", "k"), ("EXEC",)]
+             ("ZADD", "concurrent:x"), ("LLEN", "jobs:x"), ("EVAL", "return 1", 1, "k"), ("EVAL", "return 2", 1, "rl:x"),
+             ("EVALSHA", "0" * 40, 1, "k", "x"), ("SCRIPT", "LOAD", "return 1"), ("MULTI",), ("INCR", "k"), ("EXEC",)]
     without = traffic_of(start_respgate(fake.url()), fake, plain)
     for connection in fake.connections:
         del connection.received[:]
-    assert traffic_of(start_respgate(fake.url(), settings=rule_settings(RULES)), fake, plain) == without
+    assert traffic_of(start_respgate(fake.url(), settings=rule_settings(rules)), fake, plain) == without
     assert without == b"".join(encode(*command) for command in [*plain, ("ECHO", "end")])
 
 
@@ -94,6 +101,7 @@ def test_replies_behind_a_call_that_is_sent_again_wait_for_it(start_respgate, fa
     assert fake.with_command("EVALSHA").names().count("EVALSHA") == 2
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("rules", ["", "[limit runs]\nkind = zset\nmatch = key:concurrent:*\nmode = observe\n"],
                          ids=["gone", "observed"])
 def test_a_reload_while_a_call_is_sent_again(start_respgate, tmp_path, fake, rules):
