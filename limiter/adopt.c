@@ -283,7 +283,9 @@ const struct adoption *adopt_table_at(const struct adopt_table *table, size_t i)
 
 static bool is_sha(const struct adoption *adoption, const uint8_t *sha)
 {
-    return strncasecmp(adoption->sha, (const char *)sha, SCRIPT_SHA_LEN) == 0;
+    enum { CASE = 0x20 }; /* digits have this bit in any case */
+
+    return (sha[0] | CASE) == adoption->sha[0] && strncasecmp(adoption->sha, (const char *)sha, SCRIPT_SHA_LEN) == 0;
 }
 
 bool adopt_table_has(const struct adopt_table *table, const uint8_t *sha, size_t len)

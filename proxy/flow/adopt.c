@@ -66,11 +66,13 @@ static enum adopt_fit read_call(struct client *client, const struct command *row
     if (client->worker->settings->rewritten[row->index] != REWRITE_SCRIPT || !adopt_table_count(table_of(client)))
         return ADOPT_NONE;
     request_args_start(&walk, bytes, len);
-    while (n < LIMIT_ARGS_MAX && request_args_next(&walk, &args[n].bytes, &args[n].len))
+    while (n < 2 && request_args_next(&walk, &args[n].bytes, &args[n].len))
         n++;
-    const uint8_t *sha = n < 3 ? NULL : named(client, row, args[1].bytes, args[1].len, room);
+    const uint8_t *sha = n < 2 ? NULL : named(client, row, args[1].bytes, args[1].len, room);
     if (!sha)
         return ADOPT_NONE;
+    while (n < LIMIT_ARGS_MAX && request_args_next(&walk, &args[n].bytes, &args[n].len))
+        n++;
     limiter->rule = NULL;
     return adopt_call(table_of(client), sha, args + 2, n - 2, &client->worker->settings->limiter.calls, &limiter->call,
                       &limiter->adopted);
@@ -150,10 +152,10 @@ bool adopt_dispatch(struct client *client, struct lane *lane, const struct call 
     bool refused_there = session_subscriptions(&client->session) && client->pool->key.resp == 2;
 
     *used = 0;
-    if (refused_there)
-        return false;
     if (call->row->id == CMD_SCRIPT_EXISTS)
-        return ask_for_scripts(client, lane, call, used);
+        return !refused_there && ask_for_scripts(client, lane, call, used);
+    if (refused_there || !adopt_is_named(client, call->row, call->sub, call->sub_len))
+        return false;
     enum adopt_fit fit = read_call(client, call->row, call->bytes, call->len);
     if (fit == ADOPT_NONE)
         return false;

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "limiter/repair_call.h"
 #include "protocol/reply.h"
 #include "proxy/flow/client.h"
@@ -13,8 +15,41 @@ bool repair_shows(const struct client *client, const struct command *row)
 {
     const struct settings *settings = client->worker->settings;
 
-    return settings->rewritten[row->index] == REWRITE_SCRIPT && row->id != CMD_SCRIPT_EXISTS &&
-           repair_table_shows(settings->repairs);
+    return settings->rewritten[row->index] == REWRITE_SCRIPT && row->id != CMD_SCRIPT_EXISTS && settings->shows;
+}
+
+/* Most scripts are given one key of others, which its beginning shows: no more is read of those. */
+static bool is_one_of_others(const struct client *client, const struct call *call)
+{
+    static const char one[] = "\r\n$1\r\n1\r\n$";
+    enum { ONE_LEN = sizeof(one) - 1 };
+    const uint8_t *at = call->sub + call->sub_len, *end = call->bytes + call->len;
+
+    if (!call->sub || (size_t)(end - at) <= ONE_LEN || memcmp(at, one, ONE_LEN) != 0)
+        return false;
+    for (at += ONE_LEN; *at != '\n'; at++)
+        ;
+    return at[1] != '\r' && !client->worker->settings->repaired_keys[at[1]];
+}
+
+static bool may_show(const struct client *client, const struct call *call)
+{
+    const struct settings *settings = client->worker->settings;
+    struct request_args walk;
+    const uint8_t *arg;
+    int64_t keys;
+    size_t len;
+
+    request_args_start(&walk, call->bytes, call->len);
+    for (unsigned i = 0; i < 3; i++)
+        if (!request_args_next(&walk, &arg, &len))
+            return false;
+    if (!number_read(arg, len, &keys))
+        return false;
+    for (; keys > 0 && request_args_next(&walk, &arg, &len); keys--)
+        if (len && settings->repaired_keys[arg[0]] && repair_table_find(settings->repairs, REPAIR_ZSET, arg, len))
+            return true;
+    return false;
 }
 
 /* Reads a call in canonical form into the limiter's. */
@@ -25,7 +60,7 @@ static enum sight read_call(struct client *client, const struct call *call)
     struct request_args walk;
     uint32_t n = 0;
 
-    if (!repair_shows(client, call->row))
+    if (!repair_shows(client, call->row) || is_one_of_others(client, call) || !may_show(client, call))
         return AS_IT_IS;
     request_args_start(&walk, call->bytes, call->len);
     while (n < LIMIT_ARGS_MAX && request_args_next(&walk, &args[n].bytes, &args[n].len))

@@ -78,6 +78,7 @@ struct settings {
     struct repair_table *repairs;
     struct adopt_table *adoptions;
     bool enforces;           /* not all of those only observe */
+    bool shows;              /* some show reservations to scripts */
     bool *repaired;          /* by command index: a rule of repair may have to do with it */
     uint8_t *rewritten;      /* enum settings_rewrite, by command index */
     bool repaired_keys[256]; /* the same by a key's first byte */

@@ -89,6 +89,7 @@ static bool read_repairs(struct settings *s, const struct conf *conf)
         s->enforces |= rules[n++].mode == REPAIR_ENFORCE;
     }
     s->repairs = repair_table_new(rules, n);
+    s->shows = s->repairs && repair_table_shows(s->repairs);
     free(rules);
     s->repaired = calloc(command_count(), sizeof(*s->repaired));
     for (size_t i = 0; s->repairs && s->repaired && i < command_count(); i++)
@@ -142,11 +143,6 @@ static bool keeps_companions(const struct settings *s)
     return false;
 }
 
-static bool rewrites_scripts(const struct settings *s)
-{
-    return adopt_table_count(s->adoptions) || repair_table_shows(s->repairs);
-}
-
 static bool read_rewritten(struct settings *s)
 {
     s->rewritten = calloc(command_count(), sizeof(*s->rewritten));
@@ -156,7 +152,7 @@ static bool read_rewritten(struct settings *s)
         if (visible_concerns(row))
             s->rewritten[row->index] = REWRITE_VISIBLE;
         else if (row->id == CMD_EVAL || row->id == CMD_EVALSHA || row->id == CMD_SCRIPT_EXISTS)
-            s->rewritten[row->index] = rewrites_scripts(s) ? REWRITE_SCRIPT : REWRITE_NOTHING;
+            s->rewritten[row->index] = s->shows || adopt_table_count(s->adoptions) ? REWRITE_SCRIPT : REWRITE_NOTHING;
     }
     return s->rewritten;
 }

@@ -60,7 +60,7 @@ deny_cache = yes
 
 
 def respgate_with_repair(directory, port, redis_port):
-    """A rule of repair whose commands are those of the scenarios, and whose keys are not."""
+    """Rules of repair whose commands are those of the scenarios, and whose keys and scripts are not."""
     command = respgate(directory, port, redis_port)
     command.environment["RESPGATE_CONFIG"] = write(directory, "respgate.ini", """
 [limit bench]
@@ -69,6 +69,18 @@ match = key:otp:*
 mode = enforce
 max = 5
 ttl = 60s
+
+[limit shown]
+kind = zset
+match = key:runs:*
+mode = enforce
+max = 5
+scripts = show
+
+[limit taken]
+kind = script
+match = key:slots:*
+adopt = 0123456789abcdef0123456789abcdef01234567 SEM.CHECK KEYS[1] ARGV[1]
 """)
     return command
 
