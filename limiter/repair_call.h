@@ -36,6 +36,13 @@ void repair_call(struct limit_call *call, const struct repair_command *command, 
  */
 void repair_call_show(struct limit_call *call, const struct limit_slice *key, bool show);
 
+/* Ends an owner's reservations of a key within so long. */
+void repair_call_leave(struct limit_call *call, const struct limit_slice *key, uint64_t owner, int64_t left_us);
+
+/* Whether this reply to a check came with a place. */
+bool repair_has_place(const struct repair_command *command, const struct repair_terms *terms, const uint8_t *reply,
+                      size_t len);
+
 /* The number that a check, act or count was told; a missing counter is 0. False: an error, or something else. */
 bool repair_reply_number(const uint8_t *reply, size_t len, int64_t *n);
 

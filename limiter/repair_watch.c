@@ -7,11 +7,13 @@
 #include "limiter/repair_askers.h"
 #include "limiter/repair_born.h"
 #include "limiter/repair_pairs.h"
+#include "limiter/repair_recent.h"
 #include "protocol/command.h"
 
 enum {
     REMEMBERED = 1024, /* keys, of which the last act is known */
-    SWAPS_OF = 64,     /* acts, of the last of which the swapped ones are counted */
+    LEFT_PAUSES = 8,   /* for how many pauses the place of a client that is gone is kept, and not less than */
+    LEFT_LEAST_US = 50000,
 };
 
 /* Of the keys that fall here only the last one is known. */
@@ -23,7 +25,8 @@ struct acted_key {
 struct watched {
     struct repair_learn learn;
     struct repair_stats stats;
-    unsigned swaps; /* falling sum: one for each act whose connection had not checked, of the last SWAPS_OF */
+    struct repair_recent swaps;     /* acts whose connection had not checked */
+    struct repair_recent strangers; /* acts whose connection never checks */
 };
 
 struct repair_watch {
@@ -79,17 +82,6 @@ static uint64_t key_of(const struct repair_watch *watch, const struct repair_com
     return hash_key(command->args[1].bytes, command->args[1].len, watch->seed);
 }
 
-static bool swaps(const struct watched *rule)
-{
-    return rule->swaps > SWAPS_OF; /* in units of a SWAPS_OFth: more than one of the last */
-}
-
-static void note_swap(struct watched *rule, bool swapped)
-{
-    rule->swaps -= rule->swaps / SWAPS_OF;
-    rule->swaps += swapped ? SWAPS_OF : 0;
-}
-
 static uint64_t asker_of(const struct repair_watch *watch, const struct repair_command *command, uint64_t owner)
 {
     return hash_mix(key_of(watch, command) ^ command->rule->index, owner ^ UINT64_C(0xe7037ed1a0b428db));
@@ -127,6 +119,18 @@ void repair_watch_terms(struct repair_watch *watch, const struct repair_command 
         check_terms(watch, command, client->owner, now_us, terms);
 }
 
+static void asked(struct repair_watch *watch, const struct repair_command *command, uint64_t owner,
+                  const struct repair_terms *terms, bool refused, int64_t sent_us)
+{
+    uint64_t asker = asker_of(watch, command, owner);
+
+    if (refused)
+        repair_askers_refused(&watch->askers, asker, sent_us);
+    else
+        repair_askers_told(&watch->askers, asker, sent_us, terms->hold_us,
+                           repair_recent_is_seldom(&watched(watch, command)->strangers));
+}
+
 static void check_told(struct repair_watch *watch, const struct repair_command *command,
                        const struct repair_client *client, const struct repair_terms *terms, int64_t told,
                        int64_t sent_us, int64_t now_us)
@@ -144,8 +148,8 @@ static void check_told(struct repair_watch *watch, const struct repair_command *
     }
     if (client->looks)
         return;
-    if (terms && !refused)
-        repair_askers_told(&watch->askers, asker_of(watch, command, client->owner), sent_us, terms->hold_us);
+    if (terms)
+        asked(watch, command, client->owner, terms, refused, sent_us);
     repair_pairs_check(watch->pairs,
                        &(struct repair_check){.key = key_of(watch, command),
                                               .owner = client->owner,
@@ -178,9 +182,9 @@ static void acted(struct repair_watch *watch, const struct repair_command *comma
                                                            .rule = command->rule->index,
                                                            .at_us = sent_us};
     enum repair_match match = late ? repair_pairs_act_late(watch->pairs, &act, &check)
-                                   : repair_pairs_act(watch->pairs, &act, swaps(rule), &check);
+                                   : repair_pairs_act(watch->pairs, &act, repair_recent_is_often(&rule->swaps), &check);
 
-    repair_askers_acted(&watch->askers, asker_of(watch, command, owner));
+    repair_recent_note(&rule->strangers, !repair_askers_acted(&watch->askers, asker_of(watch, command, owner)));
     rule->stats.late += late;
     rule->stats.unasked += match == REPAIR_UNASKED;
     rule->stats.overlaps += overtaken(watch, &act, check.at_us);
@@ -190,7 +194,7 @@ static void acted(struct repair_watch *watch, const struct repair_command *comma
         repair_learn_gap(learn, sent_us - check.at_us);
         repair_learn_count(learn, check.told, true);
         repair_learn_found(learn, !late);
-        note_swap(rule, match == REPAIR_OTHERS);
+        repair_recent_note(&rule->swaps, match == REPAIR_OTHERS);
     } else if (late) {
         learn->goes_on = true;
     }
@@ -263,6 +267,18 @@ void repair_watch_sent(struct repair_watch *watch, const struct repair_command *
         repair_clocks_note(&stats->scores, &command->args[command->first - 1], wall_us);
     else if (command->step == REPAIR_PURGE)
         repair_clocks_note(&stats->cutoffs, &command->args[3], wall_us);
+}
+
+int64_t repair_watch_left_us(const struct repair_watch *watch, unsigned rule)
+{
+    const struct watched *watched = &watch->rules[rule];
+    int64_t hold_us = repair_learn_hold_us(&watched->learn);
+    int64_t left_us = LEFT_PAUSES * repair_learn_pause_us(&watched->learn);
+
+    if (!repair_recent_is_seldom(&watched->strangers) || left_us == 0)
+        return hold_us;
+    left_us = left_us > LEFT_LEAST_US ? left_us : LEFT_LEAST_US;
+    return left_us < hold_us ? left_us : hold_us;
 }
 
 static void endless(void *arg, unsigned rule)

@@ -44,6 +44,7 @@ struct limit_kept {
     bool shadow : 1;           /* its rule denies nothing */
     bool repairs : 1;          /* no limiter command, but one of a client that knows nothing of limits (repair.h) */
     bool as_is : 1;            /* of those: only looked at */
+    bool has_place : 1;        /* of those: a check that was told so */
     struct repair_terms terms; /* of those: what it was sent with */
     uint8_t bytes[];
 };

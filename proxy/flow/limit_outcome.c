@@ -63,7 +63,10 @@ static void end(struct client *client, struct limit_kept *kept)
         client->limit_resent--;
         conn_write_buf(&client->conn, &kept->held);
     }
-    limit_kept_give(limiter_of(client), kept);
+    if (kept->has_place)
+        repair_keep_promise(client, kept);
+    else
+        limit_kept_give(limiter_of(client), kept);
 }
 
 void limit_on_lost(struct client *client)
@@ -94,6 +97,7 @@ void limit_forget(struct client *client)
         limit_kept_give(limiter_of(client), kept);
     }
     client->limit_resent = 0;
+    repair_keep_promise(client, NULL);
 }
 
 /* --- once more --- */
@@ -212,7 +216,7 @@ static void wake(struct client *client, const struct limit_kept *kept, const uin
         limit_wait_wake(limiter, client, released);
 }
 
-static void note(struct client *client, const struct limit_kept *kept, const uint8_t *bytes, size_t len)
+static void note(struct client *client, struct limit_kept *kept, const uint8_t *bytes, size_t len)
 {
     if (is_denial(kept, bytes, len))
         count(client->worker, limits_denied);

@@ -46,7 +46,11 @@ size_t repair_send_watch(struct client *client, const struct call *call);
 /* --- repair_outcome.c --- */
 
 /* The whole reply to a command that repair_dispatch() sent. */
-void repair_told(struct client *client, const struct limit_kept *kept, const uint8_t *bytes, size_t len);
+void repair_told(struct client *client, struct limit_kept *kept, const uint8_t *bytes, size_t len);
+/* Takes what was promised to the client last, or NULL: it has acted. */
+void repair_keep_promise(struct client *client, struct limit_kept *kept);
+/* The client has left: whom it kept a place for will hardly come. */
+void repair_left(struct client *client);
 /* Makes the limiter's call anew, to be sent again. False: its rule is not what it was any more. */
 bool repair_again(struct client *client, const struct limit_kept *kept);
 /* What it is answered that came too late: the length; 0: the error as it is. */

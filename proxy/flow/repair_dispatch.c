@@ -183,6 +183,8 @@ static void send_call(struct client *client, struct lane *lane, const struct cal
     struct limit_kept *kept = keep(client, call);
 
     make_call(client, false, &kept->terms);
+    if (repairer_of(client)->command.step == REPAIR_ACT)
+        repair_keep_promise(client, NULL);
     kept->shape = (uint8_t)limiter->call.shape;
     kept->script = (uint8_t)limiter->call.script;
     size_t len = limiter_encode(limiter, backend, limiter_form(limiter), limiter_deadline_us(limiter, backend));

@@ -396,12 +396,12 @@ static void test_askers_of_one_place(void **state)
     (void)state;
 
     for (int i = 0; i < 20; i++)
-        repair_askers_told(&askers, 5, i, 100);
+        repair_askers_told(&askers, 5, i, 100, false);
     assert_true(repair_askers_has_enough(&askers, 5, 118) && !repair_askers_has_enough(&askers, 5, 119));
     assert_false(repair_askers_has_enough(&askers, 5 + REPAIR_ASKER_PLACES, 50));
-    repair_askers_acted(&askers, 5 + REPAIR_ASKER_PLACES);
+    assert_false(repair_askers_acted(&askers, 5 + REPAIR_ASKER_PLACES));
     assert_true(repair_askers_has_enough(&askers, 5, 50));
-    repair_askers_told(&askers, 5 + REPAIR_ASKER_PLACES, 20, 100);
+    repair_askers_told(&askers, 5 + REPAIR_ASKER_PLACES, 20, 100, false);
     assert_false(repair_askers_has_enough(&askers, 5 + REPAIR_ASKER_PLACES, 50));
     assert_false(repair_askers_has_enough(&askers, 5, 50));
 }
