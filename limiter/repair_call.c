@@ -122,18 +122,26 @@ static void count(struct grammar *g, const struct repair_command *command)
     grammar_put_number(g, command->places);
 }
 
+static void purge(struct grammar *g)
+{
+    g->call->script = SCRIPT_repair_purge;
+    grammar_key(g, &g->args[1], COMPANION_NONE | COMPANION_META);
+}
+
 void repair_call(struct limit_call *call, const struct repair_command *command, const struct repair_terms *terms)
 {
     struct grammar g = {.call = call, .args = command->args, .argc = command->argc};
 
-    assert(!repair_too_many(command) && command->step <= REPAIR_COUNT);
+    assert(!repair_too_many(command) && repair_has_script(command));
     grammar_start(call);
     if (command->step == REPAIR_CHECK)
         check(&g, terms);
     else if (command->step == REPAIR_ACT)
         act(&g, command, terms);
-    else
+    else if (command->step == REPAIR_COUNT)
         count(&g, command);
+    else
+        purge(&g);
     put_command(&g);
 }
 

@@ -27,7 +27,7 @@ struct repair_terms {
 /* Distinct among all that use one backend: `seed` is a process's random number, `id` one of its connections. */
 uint64_t repair_owner(uint64_t seed, uint64_t id);
 
-/* The call of a CHECK, ACT or COUNT that is not repair_too_many(). */
+/* The call of a command that repair_has_script() and is not repair_too_many(). */
 void repair_call(struct limit_call *call, const struct repair_command *command, const struct repair_terms *terms);
 
 /*

@@ -32,7 +32,7 @@ static int64_t wall_us(void)
 
 static bool is_enforced(const struct repair_command *command)
 {
-    return command->rule->mode == REPAIR_ENFORCE && command->step <= REPAIR_COUNT;
+    return command->rule->mode == REPAIR_ENFORCE && repair_has_script(command);
 }
 
 static bool is_monitor(const struct client *client, const struct repair_rule *rule)

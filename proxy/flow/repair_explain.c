@@ -64,7 +64,7 @@ static const char *purpose(const struct repair_command *command)
     case REPAIR_EXPIRE:
         return "gives a counter its end: only looked at";
     case REPAIR_PURGE:
-        return "removes what is over: only looked at";
+        return "removes what is over: all but leases of SEM.ACQUIRE that live";
     }
     return "";
 }
@@ -87,7 +87,7 @@ static void explain_repair(FILE *out, struct client *client)
     fprintf(out, "rule:%s, key:%s, max %lld, %s\r\n", rule->name, rule->pattern, (long long)rule->max,
             rule->mode == REPAIR_ENFORCE ? "enforced" : "observed");
     fprintf(out, "why:%s\r\n", purpose(command));
-    if (rule->mode == REPAIR_OBSERVE || command->step > REPAIR_COUNT) {
+    if (rule->mode == REPAIR_OBSERVE || !repair_has_script(command)) {
         fputs("sent:as it is, and its reply is looked at\r\n", out);
     } else if (repair_too_many(command)) {
         fputs("sent:not at all: more members than a script takes at once\r\n", out);

@@ -16,7 +16,7 @@ static bool read_kept(struct client *client, const struct limit_kept *kept)
     struct repairer *repairer = client->worker->repairer;
 
     return repairer_read(repairer, kept->row, kept->bytes, kept->len) &&
-           (kept->as_is || (repairer->command.rule->mode == REPAIR_ENFORCE && repairer->command.step <= REPAIR_COUNT &&
+           (kept->as_is || (repairer->command.rule->mode == REPAIR_ENFORCE && repair_has_script(&repairer->command) &&
                             !repair_too_many(&repairer->command)));
 }
 

@@ -22,10 +22,11 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 
 import redis
 
-from incident_app import Slots
+from incident_app import STALE_TICKS, Slots
 
 MOST = 2
 SHAPE = [4] * 4 + [1] * 8  # the threads of each process: 24 in all
@@ -36,8 +37,11 @@ POLL_S = 0.2
 KEY = "concurrent:agent:7"
 RECORD = struct.Struct("<qIi")  # when, in which round, +1 or -1
 ATOMIC = """
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
-return redis.call('ZADD', KEYS[1], 1, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, ARGV[4])
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+return 1
 """
 
 
@@ -47,17 +51,34 @@ class Done:
     """The limiter as it should have been. Its process dies before it asks: there is nothing in between."""
 
     def __init__(self, client, between):
-        self.client, self.between, self.script, self.count = client, between, client.register_script(ATOMIC), 0
+        self.client, self.between, self.script = client, between, client.register_script(ATOMIC)
 
     def acquire(self):
         """A token, or None."""
-        self.count += 1
-        token = f"{os.getpid()}:{threading.get_ident()}:{self.count}"
-        return token if self.script(keys=[KEY], args=[token, MOST]) else None
+        token = uuid.uuid1()
+        arguments = [str(token), token.time, MOST, token.time - STALE_TICKS, 600]
+        return str(token) if self.script(keys=[KEY], args=arguments) else None
 
     def release(self, token):
         """The run is over."""
         self.client.zrem(KEY, token)
+        self.between()
+
+
+class Lease:
+    """The limiter of who has heard of respgate."""
+
+    def __init__(self, client, between):
+        self.client, self.between = client, between
+
+    def acquire(self):
+        """A token, or None."""
+        token = str(uuid.uuid1())
+        return token if self.client.execute_command("SEM.ACQUIRE", KEY, MOST, 600000, token)[0] else None
+
+    def release(self, token):
+        """The run is over."""
+        self.client.execute_command("SEM.RELEASE", KEY, token)
         self.between()
 
 
@@ -114,18 +135,18 @@ class Member:
                 self.attempt(number)
 
 
-def slots_of(options, client, doom):
+def slots_of(options, limiter, client, doom):
     """The limiter of one thread."""
-    if options.limiter == "atomic":
-        return Done(client, doom)
-    return Slots(client, MOST, KEY, doom, options.policy == "open")
+    if limiter == "racy":
+        return Slots(client, MOST, KEY, doom, options.policy == "open")
+    return {"atomic": Done, "lease": Lease}[limiter](client, doom)
 
 
-def run_process(options, threads, log, pipe):
+def run_process(options, limiter, threads, log, pipe):
     """A process's life."""
     random.seed(os.getpid())
     client, doom = client_of(options, threads), Doom(pipe if threads == 1 else None)
-    members = [threading.Thread(target=Member(options, slots_of(options, client, doom), log).live)
+    members = [threading.Thread(target=Member(options, slots_of(options, limiter, client, doom), log).live)
                for _ in range(threads)]
     for member in members:
         member.start()
@@ -168,16 +189,20 @@ def run_fleet(options):
     log = os.open(options.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     reader, writer = os.pipe()
     doom = writer if options.way == "killed" else None
-    living = {fork(run_process, options, threads, log, doom): threads for threads in SHAPE}
+    limiters = options.limiter.split("+")
+    living = {}
+    for number, threads in enumerate(SHAPE):
+        member = limiters[number % len(limiters)], threads
+        living[fork(run_process, options, *member, log, doom)] = member
     if options.way == "monitor":
-        living[fork(run_monitor, options)] = 0
+        living[fork(run_monitor, options)] = None
     killed = 0
     while living:
         doomed = take_doomed(reader)
         if doomed is not None:
             os.kill(doomed, signal.SIGKILL)
             killed += 1
-            living[fork(run_process, options, living[doomed], log, doom)] = living[doomed]
+            living[fork(run_process, options, *living[doomed], log, doom)] = living[doomed]
         while living:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
