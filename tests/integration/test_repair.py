@@ -95,6 +95,27 @@ def test_a_monitor_is_told_the_count_and_keeps_no_place(start_respgate, redis_se
     assert monitor.call("ZCARD", key) == 1 and reservations(redis_server, key) == 1
 
 
+def test_who_is_gone_between_check_and_act_keeps_nobody_out(redis_server, gate):
+    key, client = "concurrent:g", gate.connect()
+    for number in range(70):  # until it is known that who acts asks on the same connection
+        assert client.call("ZCARD", key) == 0
+        if number >= 65:  # and that places must be kept for seconds
+            redis_server.call("DEL", *redis_server.call("KEYS", "rg:*"))
+        assert client.call("ZADD", key, 1, number) == 1 and client.call("ZREM", key, number) == 1
+    for last in (("ZCARD", key), ("PING",)):
+        with gate.connect() as other:
+            assert other.call("ZCARD", key) == 0
+            other.send(encode(*last))
+        [name] = redis_server.call("KEYS", "rg:*")
+
+        def ends_in_us():
+            seconds, us = map(int, redis_server.call("TIME"))
+            ends = redis_server.call("ZRANGE", name, 0, -1, "WITHSCORES")[1::2]
+            return max([float(end) for end in ends], default=0) - seconds * 10**6 - us
+        wait_until(lambda: ends_in_us() < 500_000, 2, "a place of one who is gone that ends soon")
+        redis_server.call("DEL", name)
+
+
 def test_a_pipeline_is_answered_in_order(gate):
     client = gate.connect()
     client.send(b"".join(encode(*command) for command in [

@@ -1,9 +1,7 @@
 /*
  * What a rule is sent with and learns while whole crowds of clients check and act: the share of places in use, the most
- * holders at once, and what an operator is told. Also each figure for itself.
+ * holders at once, and what an operator is told.
  */
-#include "limiter/repair_askers.h"
-#include "limiter/repair_born.h"
 #include "repair_sim.h"
 
 static struct sim sim;
@@ -366,44 +364,27 @@ static void test_counters_without_an_end(void **state)
     assert_int_equal(stats()->endless, 3);
 }
 
-static void note_endless(void *arg, unsigned rule)
+/* A client that checks may be one that another connection acts for: only where that is not so is its place short. */
+static void test_who_leaves_is_waited_for(void **state)
 {
-    unsigned *rules = arg;
-
-    *rules = *rules * 10 + rule;
-}
-
-/* A key that falls into the place of another takes it, and ends nothing but itself. */
-static void test_counters_of_one_place(void **state)
-{
-    static struct repair_born born;
-    unsigned rules = 0;
+    static const char *const check[] = {"ZCARD", "k"}, *const act[] = {"ZADD", "k", "1", "t"};
+    struct sim_way way = usual;
     (void)state;
 
-    repair_born_began(&born, 5, 1, 0);
-    repair_born_ends(&born, 5 + REPAIR_BORN_PLACES);
-    repair_born_began(&born, 6, 2, 0);
-    repair_born_began(&born, 6 + REPAIR_BORN_PLACES, 3, 0);
-    repair_born_tick(&born, SIM_S + 1, note_endless, &rules);
-    repair_born_tick(&born, SIM_S + 1, note_endless, &rules);
-    assert_int_equal(rules, 13);
-}
-
-/* Of two askers that fall into one place the later one is known. */
-static void test_askers_of_one_place(void **state)
-{
-    static struct repair_askers askers;
-    (void)state;
-
-    for (int i = 0; i < 20; i++)
-        repair_askers_told(&askers, 5, i, 100, false);
-    assert_true(repair_askers_has_enough(&askers, 5, 118) && !repair_askers_has_enough(&askers, 5, 119));
-    assert_false(repair_askers_has_enough(&askers, 5 + REPAIR_ASKER_PLACES, 50));
-    assert_false(repair_askers_acted(&askers, 5 + REPAIR_ASKER_PLACES));
-    assert_true(repair_askers_has_enough(&askers, 5, 50));
-    repair_askers_told(&askers, 5 + REPAIR_ASKER_PLACES, 20, 100, false);
-    assert_false(repair_askers_has_enough(&askers, 5 + REPAIR_ASKER_PLACES, 50));
-    assert_false(repair_askers_has_enough(&askers, 5, 50));
+    watch(way);
+    assert_int_equal(repair_watch_left_us(sim.watch, 0), 8 * repair_learn_pause_us(learnt()));
+    for (unsigned i = 0; i < 200; i++) {
+        sim_command(&sim, 1, check, 2);
+        sim_command(&sim, 2, act, 4);
+    }
+    assert_int_equal(repair_watch_left_us(sim.watch, 0), repair_learn_hold_us(learnt()));
+    sim_close(&sim);
+    way.pause_us = 1000;
+    watch(way);
+    assert_int_equal(repair_watch_left_us(sim.watch, 0), 50000);
+    sim_close(&sim);
+    sim_open(&sim, &way);
+    assert_int_equal(repair_watch_left_us(sim.watch, 0), repair_learn_hold_us(learnt()));
 }
 
 static void sent(const char *text, int64_t wall_us)
@@ -465,8 +446,7 @@ int main(void)
         cmocka_unit_test_teardown(test_an_act_without_a_reservation, finish),
         cmocka_unit_test_teardown(test_what_is_an_act, finish),
         cmocka_unit_test_teardown(test_counters_without_an_end, finish),
-        cmocka_unit_test(test_counters_of_one_place),
-        cmocka_unit_test(test_askers_of_one_place),
+        cmocka_unit_test_teardown(test_who_leaves_is_waited_for, finish),
         cmocka_unit_test_teardown(test_clocks, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
