@@ -83,7 +83,7 @@ static void test_what_is_seldom(void **state)
     repair_recent_note(&recent, true);
     repair_recent_note(&recent, true);
     assert_true(repair_recent_is_often(&recent) && !repair_recent_is_seldom(&recent));
-    for (unsigned i = 0; i < REPAIR_RECENT_OF; i++)
+    for (unsigned i = 0; i < 2 * REPAIR_RECENT_OF; i++)
         repair_recent_note(&recent, false);
     assert_true(repair_recent_is_seldom(&recent));
 }
