@@ -22,18 +22,19 @@ bool repair_askers_has_enough(const struct repair_askers *askers, uint64_t id, i
 }
 
 /* How long an asker that has had its place waits for another one, in holds. */
-static int64_t wait_of(unsigned idle, bool apart)
+static int64_t wait_of(unsigned idle, enum repair_actors actors)
 {
-    if (!apart)
+    if (actors == REPAIR_ACTORS_UNKNOWN)
         return idle >= IDLE_CHECKS ? 1 : 0;
-    if (idle < IDLE_CHECKS_APART)
+    if (actors == REPAIR_ACTORS_DO_NOT_ASK || idle < IDLE_CHECKS_APART)
         return 0;
     unsigned doublings = idle - IDLE_CHECKS_APART;
 
     return INT64_C(1) << (doublings < DOUBLINGS ? doublings : DOUBLINGS);
 }
 
-void repair_askers_told(struct repair_askers *askers, uint64_t id, int64_t sent_us, int64_t hold_us, bool apart)
+void repair_askers_told(struct repair_askers *askers, uint64_t id, int64_t sent_us, int64_t hold_us,
+                        enum repair_actors actors)
 {
     struct repair_asker *asker = place_of(askers, id);
 
@@ -42,7 +43,7 @@ void repair_askers_told(struct repair_askers *askers, uint64_t id, int64_t sent_
     asker->id = id;
     asker->idle++;
     asker->asked_us = sent_us;
-    asker->until_us = sent_us + hold_us * wait_of(asker->idle, apart);
+    asker->until_us = sent_us + hold_us * wait_of(asker->idle, actors);
 }
 
 void repair_askers_refused(struct repair_askers *askers, uint64_t id, int64_t sent_us)

@@ -1,6 +1,7 @@
 #include "limiter/repair_watch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "limiter/hash.h"
 #include "limiter/limit_verdict.h"
@@ -9,6 +10,9 @@
 #include "limiter/repair_pairs.h"
 #include "limiter/repair_recent.h"
 #include "protocol/command.h"
+
+/* Some go on to number their checks by what was there before. */
+#define NUMBERS_APART (UINT64_C(1) << 40)
 
 enum {
     REMEMBERED = 1024, /* keys, of which the last act is known */
@@ -72,6 +76,22 @@ void repair_watch_free(struct repair_watch *watch)
     free(watch);
 }
 
+static bool is_same(const struct repair_rule *a, const struct repair_rule *b)
+{
+    return a->kind == b->kind && a->max == b->max && strcmp(a->pattern, b->pattern) == 0;
+}
+
+void repair_watch_inherit(struct repair_watch *watch, const struct repair_watch *before)
+{
+    watch->number = before->number + NUMBERS_APART;
+    for (size_t i = 0; i < repair_table_count(watch->table); i++) {
+        for (size_t j = 0; j < repair_table_count(before->table); j++) {
+            if (is_same(repair_table_at(watch->table, i), repair_table_at(before->table, j)))
+                watch->rules[i] = before->rules[j];
+        }
+    }
+}
+
 static struct watched *watched(struct repair_watch *watch, const struct repair_command *command)
 {
     return &watch->rules[command->rule->index];
@@ -119,6 +139,13 @@ void repair_watch_terms(struct repair_watch *watch, const struct repair_command 
         check_terms(watch, command, client->owner, now_us, terms);
 }
 
+static enum repair_actors actors(const struct watched *rule)
+{
+    if (repair_recent_is_often(&rule->strangers))
+        return REPAIR_ACTORS_DO_NOT_ASK;
+    return repair_recent_is_seldom(&rule->strangers) ? REPAIR_ACTORS_ASK : REPAIR_ACTORS_UNKNOWN;
+}
+
 static void asked(struct repair_watch *watch, const struct repair_command *command, uint64_t owner,
                   const struct repair_terms *terms, bool refused, int64_t sent_us)
 {
@@ -127,8 +154,7 @@ static void asked(struct repair_watch *watch, const struct repair_command *comma
     if (refused)
         repair_askers_refused(&watch->askers, asker, sent_us);
     else
-        repair_askers_told(&watch->askers, asker, sent_us, terms->hold_us,
-                           repair_recent_is_seldom(&watched(watch, command)->strangers));
+        repair_askers_told(&watch->askers, asker, sent_us, terms->hold_us, actors(watched(watch, command)));
 }
 
 static void check_told(struct repair_watch *watch, const struct repair_command *command,

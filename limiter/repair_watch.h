@@ -11,8 +11,8 @@
  * that there is room, and gets a place, once in a while; in between it is told that all are taken, which is right for a
  * client, too. Who shall see the true count is to be known for a monitor (repair_client).
  *
- * A bounded table, taken at the start; nothing is allocated afterwards. One thread: each worker has its own. No clock:
- * now_us is monotonic. Keys are known by their keyed hash only. The owner frees it.
+ * A bounded table, taken at the start; nothing is allocated afterwards. One thread at a time. No clock: now_us is
+ * monotonic. Keys are known by their keyed hash only. The owner frees it.
  */
 #pragma once
 
@@ -49,6 +49,9 @@ struct repair_watch;
  */
 struct repair_watch *repair_watch_new(const struct repair_table *table, size_t capacity, uint64_t seed);
 void repair_watch_free(struct repair_watch *watch); /* NULL is fine */
+
+/* Takes over what `before` has learnt and counted of rules that are the same but for what becomes of late acts. */
+void repair_watch_inherit(struct repair_watch *watch, const struct repair_watch *before);
 
 /* What a command that is repaired is sent with; not for each try again of it. */
 void repair_watch_terms(struct repair_watch *watch, const struct repair_command *command,

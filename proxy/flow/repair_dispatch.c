@@ -11,6 +11,7 @@
 #include "proxy/flow/limit_kept.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/repair.h"
+#include "proxy/flow/repair_book.h"
 #include "proxy/flow/repairer.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
@@ -91,8 +92,8 @@ static size_t answer_down(struct client *client, const struct call *call)
     log_down(repairer, rule);
     count(client->worker, repairs);
     count(client->worker, repairs_down);
-    repair_down(&w, &repairer->command, rule->allow,
-                repair_learn_refused(repair_watch_learn(repairer->watch, rule->index)), client->pool->key.resp);
+    repair_down(&w, &repairer->command, rule->allow, repair_book_refused(repairer_book(repairer), rule->index),
+                client->pool->key.resp);
     client_answer(client, &w,
                   bytes[0] == '-' ? &client->worker->counters.unavailable : &client->worker->counters.replied);
     return call->len;
@@ -126,7 +127,7 @@ static void make_call(struct client *client, bool plain, struct repair_terms *te
     struct repairer *repairer = repairer_of(client);
     struct repair_client who = asker(client);
 
-    repair_watch_terms(repairer->watch, &repairer->command, &who, client->pool->key.resp, clock_now_us(), terms);
+    repair_book_terms(repairer_book(repairer), &repairer->command, &who, client->pool->key.resp, clock_now_us(), terms);
     terms->plain = plain;
     repair_call(&client->worker->limiter->call, &repairer->command, terms);
     count(client->worker, repairs);
@@ -221,7 +222,7 @@ bool repair_dispatch(struct client *client, struct lane *lane, const struct call
             *used = answer_down(client, call);
         return true;
     }
-    repair_watch_sent(repairer->watch, command, wall_us());
+    repair_book_sent(repairer_book(repairer), command, wall_us());
     if (client->session.tx_open && !enforced)
         return false;
     if (command->step == REPAIR_PURGE && command->rule->mode == REPAIR_OBSERVE)

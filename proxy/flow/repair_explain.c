@@ -9,6 +9,7 @@
 #include "proxy/flow/client.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/repair.h"
+#include "proxy/flow/repair_book.h"
 #include "proxy/flow/repairer.h"
 
 enum { SHOWN_ARGS = 24, SHOWN_BYTES = 64 };
@@ -75,11 +76,13 @@ static void explain_repair(FILE *out, struct client *client)
     struct repairer *repairer = client->worker->repairer;
     const struct repair_command *command = &repairer->command;
     const struct repair_rule *rule = command->rule;
-    const struct repair_learn *learn = repair_watch_learn(repairer->watch, rule->index);
+    struct repair_learn learn;
+
+    repair_book_look(repairer_book(repairer), rule->index, NULL, &learn);
     struct repair_terms terms = {
-        .max = learn->stops_at && learn->stops_at < rule->max ? learn->stops_at : rule->max,
-        .refused = repair_learn_refused(learn),
-        .hold_us = repair_learn_hold_us(learn),
+        .max = learn.stops_at && learn.stops_at < rule->max ? learn.stops_at : rule->max,
+        .refused = repair_learn_refused(&learn),
+        .hold_us = repair_learn_hold_us(&learn),
         .owner = repair_owner(repairer->seed, client->id),
         .resp = client->pool->key.resp,
     };

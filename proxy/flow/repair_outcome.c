@@ -7,6 +7,7 @@
 #include "proxy/flow/limit_kept.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/repair.h"
+#include "proxy/flow/repair_book.h"
 #include "proxy/flow/repairer.h"
 #include "proxy/net/log.h"
 
@@ -28,8 +29,8 @@ void repair_told(struct client *client, struct limit_kept *kept, const uint8_t *
     if (!read_kept(client, kept))
         return;
     kept->has_place = !kept->as_is && repair_has_place(&repairer->command, &kept->terms, bytes, len);
-    repair_watch_reply(repairer->watch, &repairer->command, &who, kept->as_is ? NULL : &kept->terms, bytes, len,
-                       kept->sent_us, clock_now_us());
+    repair_book_reply(repairer_book(repairer), &repairer->command, &who, kept->as_is ? NULL : &kept->terms, bytes, len,
+                      kept->sent_us, clock_now_us());
 }
 
 /* --- who leaves between check and act --- */
@@ -64,7 +65,7 @@ void repair_left(struct client *client)
 
     if (!last || !lane || lane->state != LANE_READY)
         return;
-    int64_t left_us = repair_watch_left_us(repairer->watch, repairer->command.rule->index);
+    int64_t left_us = repair_book_left_us(repairer_book(repairer), repairer->command.rule->index);
 
     if (left_us >= last->terms.hold_us)
         return;
@@ -94,8 +95,7 @@ static bool answer(struct client *client, struct reply_writer *w, unsigned resp)
     const struct repairer *repairer = client->worker->repairer;
     const struct repair_rule *rule = repairer->command.rule;
 
-    repair_down(w, &repairer->command, rule->allow,
-                repair_learn_refused(repair_watch_learn(repairer->watch, rule->index)), resp);
+    repair_down(w, &repairer->command, rule->allow, repair_book_refused(repairer_book(repairer), rule->index), resp);
     if (w->bytes[0] == '-')
         return false;
     count(client->worker, repairs_down);

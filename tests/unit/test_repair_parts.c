@@ -39,14 +39,26 @@ static void test_askers_of_one_place(void **state)
     (void)state;
 
     for (int i = 0; i < 20; i++)
-        repair_askers_told(&askers, 5, i, 100, false);
+        repair_askers_told(&askers, 5, i, 100, REPAIR_ACTORS_UNKNOWN);
     assert_true(repair_askers_has_enough(&askers, 5, 118) && !repair_askers_has_enough(&askers, 5, 119));
     assert_false(repair_askers_has_enough(&askers, 5 + REPAIR_ASKER_PLACES, 50));
     assert_false(repair_askers_acted(&askers, 5 + REPAIR_ASKER_PLACES));
     assert_true(repair_askers_has_enough(&askers, 5, 50));
-    repair_askers_told(&askers, 5 + REPAIR_ASKER_PLACES, 20, 100, false);
+    repair_askers_told(&askers, 5 + REPAIR_ASKER_PLACES, 20, 100, REPAIR_ACTORS_UNKNOWN);
     assert_false(repair_askers_has_enough(&askers, 5 + REPAIR_ASKER_PLACES, 50));
     assert_false(repair_askers_has_enough(&askers, 5, 50));
+}
+
+/* Where who acts does not ask, who asks is one half of a client. */
+static void test_askers_for_others(void **state)
+{
+    static struct repair_askers askers;
+    (void)state;
+
+    for (int64_t i = 0; i < 100; i++) {
+        repair_askers_told(&askers, 5, i, 100, REPAIR_ACTORS_DO_NOT_ASK);
+        assert_false(repair_askers_has_enough(&askers, 5, i));
+    }
 }
 
 /* Where who acts asks, too, who never acts gets a place ever more seldom, until it acts. */
@@ -57,7 +69,7 @@ static void test_askers_that_stand_apart(void **state)
     (void)state;
 
     for (int64_t i = 0; i < 10; i++) {
-        repair_askers_told(&askers, 5, i, 100, true);
+        repair_askers_told(&askers, 5, i, 100, REPAIR_ACTORS_ASK);
         assert_false(repair_askers_has_enough(&askers, 5, i + 100 * waits[i]));
         assert_true(waits[i] == 0 || repair_askers_has_enough(&askers, 5, i + 100 * waits[i] - 1));
     }
@@ -91,9 +103,8 @@ static void test_what_is_seldom(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counters_of_one_place),
-        cmocka_unit_test(test_askers_of_one_place),
-        cmocka_unit_test(test_askers_that_stand_apart),
+        cmocka_unit_test(test_counters_of_one_place),   cmocka_unit_test(test_askers_of_one_place),
+        cmocka_unit_test(test_askers_that_stand_apart), cmocka_unit_test(test_askers_for_others),
         cmocka_unit_test(test_what_is_seldom),
     };
 

@@ -126,29 +126,12 @@ static void test_no_room(void **state)
     }
 }
 
-static void test_workers_are_added_up(void **state)
-{
-    struct repair_stats one = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, {1, -5, 5}, {0}}, sum = {0};
-    (void)state;
-
-    repair_stats_add(&sum, &one);
-    assert_memory_equal(&sum, &one, sizeof one);
-    one.most = 3;
-    one.scores = (struct repair_clocks){2, -9, -7};
-    one.cutoffs = (struct repair_clocks){2, 4, 6};
-    repair_stats_add(&sum, &one);
-    assert_true(sum.checks == 2 && sum.refused == 4 && sum.acts == 6 && sum.overlaps == 8 && sum.unasked == 10);
-    assert_true(sum.late == 12 && sum.above == 14 && sum.most == 8 && sum.born == 18 && sum.endless == 20);
-    assert_true(sum.scores.seen == 3 && sum.scores.least_us == -9 && sum.scores.most_us == 5);
-    assert_true(sum.cutoffs.seen == 2 && sum.cutoffs.least_us == 4 && sum.cutoffs.most_us == 6);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_nothing_found, start), cmocka_unit_test_setup(test_observed, start),
         cmocka_unit_test_setup(test_enforced, start),      cmocka_unit_test_setup(test_counters, start),
-        cmocka_unit_test_setup(test_no_room, start),       cmocka_unit_test_setup(test_workers_are_added_up, start),
+        cmocka_unit_test_setup(test_no_room, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -387,6 +387,36 @@ static void test_who_leaves_is_waited_for(void **state)
     assert_int_equal(repair_watch_left_us(sim.watch, 0), repair_learn_hold_us(learnt()));
 }
 
+/* A reload makes a new table: what was learnt of a rule goes over where the rule is the same, whatever its place. */
+static void test_what_was_learnt_is_inherited(void **state)
+{
+    struct repair_rule rules[] = {
+        {.name = "new", .pattern = "x*", .kind = REPAIR_ZSET, .max = 5},
+        {.name = "other name", .pattern = "k*", .kind = REPAIR_ZSET, .max = 5, .mode = REPAIR_ENFORCE},
+        {.name = "other max", .pattern = "k*", .kind = REPAIR_ZSET, .max = 4},
+        {.name = "other kind", .pattern = "k*", .kind = REPAIR_SET, .max = 5},
+    };
+    struct repair_table *table = repair_table_new(rules, 4);
+    struct repair_watch *next = repair_watch_new(table, 64, 7);
+    struct repair_terms terms, then;
+    struct sim_way way = usual;
+    (void)state;
+
+    way.pause_us = 100000;
+    watch(way);
+    repair_watch_inherit(next, sim.watch);
+    assert_memory_equal(repair_watch_learn(next, 1), learnt(), sizeof(struct repair_learn));
+    assert_int_equal(repair_watch_stats(next, 1)->acts, stats()->acts);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(i == 1 || (repair_watch_learn(next, i)->gaps == 0 && repair_watch_stats(next, i)->acts == 0));
+    parse("ZCARD k");
+    repair_watch_terms(sim.watch, &command, &(struct repair_client){.owner = 1}, 2, 0, &terms);
+    repair_watch_terms(next, &command, &(struct repair_client){.owner = 1}, 2, 0, &then);
+    assert_true(then.number > terms.number + 1000000);
+    repair_watch_free(next);
+    repair_table_free(table);
+}
+
 static void sent(const char *text, int64_t wall_us)
 {
     parse(text);
@@ -447,6 +477,7 @@ int main(void)
         cmocka_unit_test_teardown(test_what_is_an_act, finish),
         cmocka_unit_test_teardown(test_counters_without_an_end, finish),
         cmocka_unit_test_teardown(test_who_leaves_is_waited_for, finish),
+        cmocka_unit_test_teardown(test_what_was_learnt_is_inherited, finish),
         cmocka_unit_test_teardown(test_clocks, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
