@@ -11,6 +11,7 @@
 enum {
     HOLD_PAUSES = 8,
     ENOUGH = 20,       /* samples before anything is concluded */
+    HOLD_ENOUGH = 200, /* before it is dared to hold for less than at the start: one in a hundred is rare in fewer */
     MORE = 3 * ENOUGH, /* where there is nothing to compare with */
     IN_TIME = 1000,    /* acts that found their reservation, before a shorter hold is tried */
     REMEMBERED = 400,  /* samples of one count; then half of them are forgotten */
@@ -74,9 +75,10 @@ int64_t repair_learn_pause_us(const struct repair_learn *learn)
 
 int64_t repair_learn_hold_us(const struct repair_learn *learn)
 {
-    int64_t pause_us = repair_learn_pause_us(learn);
-    int64_t hold_us = pause_us > 0 ? HOLD_PAUSES * pause_us : HOLD_START_US;
+    int64_t hold_us = HOLD_PAUSES * repair_learn_pause_us(learn);
 
+    if (learn->gaps < HOLD_ENOUGH && hold_us < HOLD_START_US)
+        hold_us = HOLD_START_US;
     if (hold_us < learn->floor_us)
         hold_us = learn->floor_us;
     return hold_us < HOLD_LEAST_US ? HOLD_LEAST_US : hold_us > HOLD_MOST_US ? HOLD_MOST_US : hold_us;

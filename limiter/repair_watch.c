@@ -199,7 +199,7 @@ static bool overtaken(struct repair_watch *watch, const struct repair_check *act
 
 /* An act that added; `late` is known: it found fewer reservations than it needed. */
 static void acted(struct repair_watch *watch, const struct repair_command *command, uint64_t owner, bool late,
-                  int64_t sent_us)
+                  int64_t sent_us, int64_t now_us)
 {
     struct watched *rule = watched(watch, command);
     struct repair_learn *learn = &rule->learn;
@@ -217,7 +217,7 @@ static void acted(struct repair_watch *watch, const struct repair_command *comma
     if (match == REPAIR_UNASKED)
         return;
     if (match != REPAIR_REFUSED) {
-        repair_learn_gap(learn, sent_us - check.at_us);
+        repair_learn_gap(learn, now_us - check.at_us); /* a place must also outlast what the backend takes */
         repair_learn_count(learn, check.told, true);
         repair_learn_found(learn, !late);
         repair_recent_note(&rule->swaps, match == REPAIR_OTHERS);
@@ -243,7 +243,7 @@ static int64_t added(const struct repair_command *command, int64_t reply)
 
 static void act_told(struct repair_watch *watch, const struct repair_command *command,
                      const struct repair_client *client, const struct repair_terms *terms, const uint8_t *reply,
-                     size_t len, int64_t sent_us)
+                     size_t len, int64_t sent_us, int64_t now_us)
 {
     int64_t told[2], n = 0; /* places that it needed, reservations that it took */
     bool knows = terms && limit_told(reply, len, told) > 0;
@@ -254,7 +254,7 @@ static void act_told(struct repair_watch *watch, const struct repair_command *co
         n = added(command, n);
     watched(watch, command)->stats.acts++;
     if (n > 0 && !client->looks)
-        acted(watch, command, client->owner, knows && told[1] < n, sent_us);
+        acted(watch, command, client->owner, knows && told[1] < n, sent_us, now_us);
 }
 
 /* A counter that is no more than what was added to it has begun just now. */
@@ -275,7 +275,7 @@ void repair_watch_reply(struct repair_watch *watch, const struct repair_command 
     int64_t n;
 
     if (command->step == REPAIR_ACT)
-        act_told(watch, command, client, terms, reply, len, sent_us);
+        act_told(watch, command, client, terms, reply, len, sent_us, now_us);
     is_number = repair_reply_number(reply, len, &n);
     if (is_number && command->step == REPAIR_CHECK)
         check_told(watch, command, client, terms, n, sent_us, now_us);

@@ -117,7 +117,8 @@ static bool send_again(struct client *client, struct lane *lane, struct limit_ke
     kept->shape = (uint8_t)limiter->call.shape;
     kept->script = (uint8_t)limiter->call.script;
     kept->shadow = limiter->rule && limiter->rule->shadow;
-    len = limiter_encode(limiter, backend, LIMIT_EVAL, limiter_deadline_us(limiter, backend));
+    len = limiter_encode(limiter, backend, LIMIT_EVAL,
+                         kept->repairs ? repair_deadline_us(client, backend) : limiter_deadline_us(limiter, backend));
     STAILQ_INSERT_TAIL(&client->limit_calls, kept, link);
     client->limit_resent++;
     client_send_again(client, lane, before, REQUEST_LIMIT, limiter->out, len);

@@ -188,7 +188,7 @@ static void send_call(struct client *client, struct lane *lane, const struct cal
         repair_keep_promise(client, NULL);
     kept->shape = (uint8_t)limiter->call.shape;
     kept->script = (uint8_t)limiter->call.script;
-    size_t len = limiter_encode(limiter, backend, limiter_form(limiter), limiter_deadline_us(limiter, backend));
+    size_t len = limiter_encode(limiter, backend, limiter_form(limiter), repair_deadline_us(client, backend));
     client_send(client, lane, REQUEST_LIMIT, limiter->out, len);
 }
 

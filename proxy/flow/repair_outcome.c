@@ -89,6 +89,15 @@ bool repair_again(struct client *client, const struct limit_kept *kept)
     return true;
 }
 
+/* Who acts was let in when it checked, and goes on whatever it is told: what it does is better recorded late than not.
+ */
+int64_t repair_deadline_us(const struct client *client, const struct backend *backend)
+{
+    bool checks = client->worker->repairer->command.step == REPAIR_CHECK;
+
+    return checks ? limiter_deadline_us(client->worker->limiter, backend) : LIMIT_NEVER_US;
+}
+
 /* By on_backend_down; false where no reply of the command's type could say it. */
 static bool answer(struct client *client, struct reply_writer *w, unsigned resp)
 {

@@ -6,6 +6,7 @@ import signal
 import pytest
 import redis
 
+from failover import P500
 from harness import ErrorReply, encode, wait_until
 from incident_app import Crowd, Slots, together
 from limits import rule_settings
@@ -307,6 +308,20 @@ def test_a_check_that_is_lost_lets_nobody_in(start_respgate, redis_server):
     assert slots.acquire() is None
     redis_server.resume()
     wait_until(lambda: client.call("ZCARD", "concurrent:l") < 5, 10, "the backend to decide again")
+
+
+def test_an_act_that_the_backend_runs_late_is_recorded(start_respgate, redis_server):
+    """Who acts goes on whatever it is told, so nobody may find its place free."""
+    gate = start_respgate(redis_server, settings={**rule_settings({"runs": RUNS, "hits": HITS}), **P500})
+    client, counter = gate.connect(), gate.connect()
+    assert client.call("ZCARD", "concurrent:l") == 0 and counter.call("INCR", "rl:l") == 1
+    redis_server.pause()
+    client.send(encode("ZADD", "concurrent:l", 1, "m"))
+    counter.send(encode("INCR", "rl:l"))
+    gate.wait_for_log("backend down")
+    redis_server.resume()
+    wait_until(lambda: redis_server.call("ZCARD", "concurrent:l") == 1, 5, "the member to be there")
+    wait_until(lambda: redis_server.call("GET", "rl:l") == b"2", 5, "the count to be there")
 
 
 # ---- words ----

@@ -40,13 +40,15 @@ static void test_the_hold_is_eight_pauses(void **state)
     assert_int_equal(repair_learn_pause_us(&learn), 0);
     pauses(1, 100 * MS);
     assert_in_range(repair_learn_pause_us(&learn), 100 * MS, 125 * MS);
-    assert_in_range(repair_learn_hold_us(&learn), 800 * MS, S);
+    assert_int_equal(repair_learn_hold_us(&learn), S);
+    pauses(180, 100 * MS);
+    assert_in_range(repair_learn_hold_us(&learn), 800 * MS, S - MS);
 }
 
 static void test_the_hold_has_bounds(void **state)
 {
     (void)state;
-    pauses(20, 0);
+    pauses(200, 0);
     assert_int_equal(repair_learn_hold_us(&learn), 250 * MS);
     repair_learn_init(&learn, 8);
     pauses(20, 2 * S);
@@ -90,7 +92,7 @@ static void test_old_pauses_are_forgotten(void **state)
 static void test_a_late_act_doubles_the_hold(void **state)
 {
     (void)state;
-    pauses(20, 0);
+    pauses(200, 0);
     repair_learn_found(&learn, false);
     assert_int_equal(repair_learn_hold_us(&learn), 500 * MS);
     repair_learn_found(&learn, false);

@@ -60,7 +60,7 @@ static void test_observed(void **state)
     stats.most = 9;
     stats.unasked = 2;
     learn.stops_at = 5;
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 200; i++)
         repair_learn_gap(&learn, 100000);
     stats.cutoffs = (struct repair_clocks){2, -610000000, -600000000};
     stats.scores = (struct repair_clocks){2, 0, 1550000};
