@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-#define HOLD_START_US INT64_C(1000000)
-#define HOLD_LEAST_US INT64_C(250000)
+#define HOLD_LEAST_US INT64_C(1000000)
 #define HOLD_MOST_US INT64_C(5000000)
 #define PROBE_EACH_US INT64_C(60000000)
 #define PROBE_LASTS_US INT64_C(1000000)
@@ -11,9 +10,8 @@
 enum {
     HOLD_PAUSES = 8,
     ENOUGH = 20,       /* samples before anything is concluded */
-    HOLD_ENOUGH = 200, /* before it is dared to hold for less than at the start: one in a hundred is rare in fewer */
     MORE = 3 * ENOUGH, /* where there is nothing to compare with */
-    IN_TIME = 1000,    /* acts that found their reservation, before a shorter hold is tried */
+    IN_TIME = 10000,   /* acts that found their reservation, before a shorter hold is tried */
     REMEMBERED = 400,  /* samples of one count; then half of them are forgotten */
     GAPS_KEPT = 1000,  /* and of pauses */
     NEARLY_NONE = 10,  /* fewer than one in ten act */
@@ -77,8 +75,6 @@ int64_t repair_learn_hold_us(const struct repair_learn *learn)
 {
     int64_t hold_us = HOLD_PAUSES * repair_learn_pause_us(learn);
 
-    if (learn->gaps < HOLD_ENOUGH && hold_us < HOLD_START_US)
-        hold_us = HOLD_START_US;
     if (hold_us < learn->floor_us)
         hold_us = learn->floor_us;
     return hold_us < HOLD_LEAST_US ? HOLD_LEAST_US : hold_us > HOLD_MOST_US ? HOLD_MOST_US : hold_us;

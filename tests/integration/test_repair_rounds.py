@@ -6,6 +6,7 @@ is what the application itself writes down.
 The limiter that counts is killed between INCR and EXPIRE. REPAIR_ROUNDS=2000 makes it the long proof, of half an hour; without it each case is a few seconds."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,20 +41,21 @@ def atomic_use():
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("way", WAYS)
 def test_never_more_than_two(redis_server, start_respgate, tmp_path, figure, atomic_use, way, policy):
-    direct = observe(tmp_path, redis_server.port, ROUNDS // 10 or DIRECT, "racy", policy, way)
+    direct = observe(tmp_path, redis_server.port, ROUNDS // 20 or DIRECT, "racy", policy, way)
     redis_server.call("FLUSHALL")
     if way not in atomic_use:
-        right = observe(tmp_path, redis_server.port, ROUNDS // 4 or ATOMIC, "atomic", policy, way)
+        right = observe(tmp_path, redis_server.port, ROUNDS // 8 or ATOMIC, "atomic", policy, way)
         atomic_use[way] = in_use(right)
         assert right.most == MOST
         redis_server.call("FLUSHALL")
     gate = start_respgate(redis_server, settings=rule_settings(RULES))
     repaired = observe(tmp_path, gate.port, ROUNDS or REPAIRED, "racy", policy, way)
-    share = in_use(repaired) / atomic_use[way]
+    share, said = in_use(repaired) / atomic_use[way], gate.connect().call("RESPGATE", "OBSERVE").decode()
+    late = re.search(r"(\d+) acts had no place any more", said)
     figure(f"{way}, fails {policy}: more than {MOST} ran in {len(direct.over)} of {direct.rounds} rounds direct (up to "
            f"{direct.most}), in {len(repaired.over)} of {repaired.rounds} repaired (up to {repaired.most}; "
-           f"{repaired.runs} runs, {repaired.killed} killed); places in use {in_use(repaired):.3f}, with one script "
-           f"{atomic_use[way]:.3f}: {share:.2f}")
+           f"{repaired.runs} runs, {repaired.killed} killed, {late[1] if late else 0} acts late); places in use "
+           f"{in_use(repaired):.3f}, with one script {atomic_use[way]:.3f}: {share:.2f}")
     assert len(direct.over) >= RACES_AT_LEAST * direct.rounds
     assert not repaired.over and repaired.most == MOST
     assert share >= USED_AT_LEAST
@@ -65,9 +67,9 @@ def test_one_that_races_and_one_that_holds_leases(redis_server, start_respgate, 
     """Half of the fleet was ported to SEM.ACQUIRE, half was not."""
     settings = rule_settings(RULES)
     watched = start_respgate(redis_server, settings={**settings, "limit.runs.mode": "observe"})
-    direct = observe(tmp_path, watched.port, ROUNDS // 10 or DIRECT, "racy+lease")
+    direct = observe(tmp_path, watched.port, ROUNDS // 20 or DIRECT, "racy+lease")
     redis_server.call("FLUSHALL")
-    repaired = observe(tmp_path, start_respgate(redis_server, settings=settings).port, ROUNDS // 2 or REPAIRED,
+    repaired = observe(tmp_path, start_respgate(redis_server, settings=settings).port, ROUNDS // 4 or REPAIRED,
                        "racy+lease")
     figure(f"half racy, half SEM.ACQUIRE: more than {MOST} ran in {len(direct.over)} of {direct.rounds} rounds without "
            f"repair (up to {direct.most}), in {len(repaired.over)} of {repaired.rounds} repaired (up to "
