@@ -177,6 +177,15 @@ static void send_observed(struct client *client, struct lane *lane, const struct
     client_send(client, lane, REQUEST_LIMIT, call->bytes, call->len);
 }
 
+/*
+ * A script that the backend has forgotten runs behind what was sent after it (limit_kept.h). What follows in one piece
+ * may build on it (ZADD, EXPIRE), so it goes as text then, which is never forgotten.
+ */
+static enum limit_form form_of(struct limiter *limiter, const struct call *call)
+{
+    return call->available > call->len ? LIMIT_EVAL : limiter_form(limiter);
+}
+
 static void send_call(struct client *client, struct lane *lane, const struct call *call)
 {
     struct limiter *limiter = client->worker->limiter;
@@ -188,7 +197,7 @@ static void send_call(struct client *client, struct lane *lane, const struct cal
         repair_keep_promise(client, NULL);
     kept->shape = (uint8_t)limiter->call.shape;
     kept->script = (uint8_t)limiter->call.script;
-    size_t len = limiter_encode(limiter, backend, limiter_form(limiter), repair_deadline_us(client, backend));
+    size_t len = limiter_encode(limiter, backend, form_of(limiter, call), repair_deadline_us(client, backend));
     client_send(client, lane, REQUEST_LIMIT, limiter->out, len);
 }
 
