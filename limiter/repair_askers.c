@@ -3,31 +3,66 @@
 /* Who asks less often does not keep others out. */
 #define TOGETHER_US INT64_C(10000000)
 
-enum { IDLE_CHECKS = 20 };
+enum {
+    IDLE_CHECKS = 20,      /* in a row, then it is held for one that does not act */
+    IDLE_CHECKS_APART = 5, /* where that is likelier */
+    DOUBLINGS = 4,         /* of how long it is then kept waiting for its next place */
+};
+
+static struct repair_asker *place_of(struct repair_askers *askers, uint64_t id)
+{
+    return &askers->places[id % REPAIR_ASKER_PLACES];
+}
 
 bool repair_askers_has_enough(const struct repair_askers *askers, uint64_t id, int64_t now_us)
 {
     const struct repair_asker *asker = &askers->places[id % REPAIR_ASKER_PLACES];
 
-    return asker->id == id && asker->idle >= IDLE_CHECKS && now_us < asker->holds_us;
+    return asker->id == id && now_us < asker->until_us;
 }
 
-void repair_askers_told(struct repair_askers *askers, uint64_t id, int64_t sent_us, int64_t hold_us)
+/* How long an asker that has had its place waits for another one, in holds. */
+static int64_t wait_of(unsigned idle, enum repair_actors actors)
 {
-    struct repair_asker *asker = &askers->places[id % REPAIR_ASKER_PLACES];
+    if (actors == REPAIR_ACTORS_UNKNOWN)
+        return idle >= IDLE_CHECKS ? 1 : 0;
+    if (actors == REPAIR_ACTORS_DO_NOT_ASK || idle < IDLE_CHECKS_APART)
+        return 0;
+    unsigned doublings = idle - IDLE_CHECKS_APART;
+
+    return INT64_C(1) << (doublings < DOUBLINGS ? doublings : DOUBLINGS);
+}
+
+void repair_askers_told(struct repair_askers *askers, uint64_t id, int64_t sent_us, int64_t hold_us,
+                        enum repair_actors actors)
+{
+    struct repair_asker *asker = place_of(askers, id);
 
     if (asker->id != id || sent_us - asker->asked_us >= TOGETHER_US)
         asker->idle = 0;
     asker->id = id;
     asker->idle++;
     asker->asked_us = sent_us;
-    asker->holds_us = sent_us + hold_us;
+    asker->until_us = sent_us + hold_us * wait_of(asker->idle, actors);
 }
 
-void repair_askers_acted(struct repair_askers *askers, uint64_t id)
+void repair_askers_refused(struct repair_askers *askers, uint64_t id, int64_t sent_us)
 {
-    struct repair_asker *asker = &askers->places[id % REPAIR_ASKER_PLACES];
+    struct repair_asker *asker = place_of(askers, id);
 
     if (asker->id == id)
-        asker->idle = 0;
+        asker->asked_us = sent_us;
+    else if (sent_us - asker->asked_us >= TOGETHER_US)
+        *asker = (struct repair_asker){.id = id, .asked_us = sent_us};
+}
+
+bool repair_askers_acted(struct repair_askers *askers, uint64_t id)
+{
+    struct repair_asker *asker = place_of(askers, id);
+
+    if (asker->id != id)
+        return false;
+    asker->idle = 0;
+    asker->until_us = 0;
+    return true;
 }

@@ -22,6 +22,12 @@ static void put_text(struct grammar *g, unsigned which)
     grammar_put(g, g->call->texts[which]);
 }
 
+static void put_owner(struct grammar *g, uint64_t owner)
+{
+    snprintf(g->call->texts[0], sizeof g->call->texts[0], "%016" PRIx64, owner);
+    put_text(g, 0);
+}
+
 /* The command with its arguments, the key left out. */
 static void put_command(struct grammar *g)
 {
@@ -87,10 +93,10 @@ static void act(struct grammar *g, const struct repair_command *command, const s
     call->shape = terms->plain ? LIMIT_AS_IT_IS : LIMIT_TOLD;
     grammar_key(g, &g->args[1], CHECKED);
     grammar_put_number(g, rule->max);
-    snprintf(call->texts[0], sizeof call->texts[0], "%016" PRIx64, terms->owner);
     if (terms->free_only)
-        call->texts[0][0] = '\0';
-    put_text(g, 0);
+        grammar_put(g, "");
+    else
+        put_owner(g, terms->owner);
     grammar_put(g, late(command));
     grammar_put(g, rule->name);
     grammar_put_number(g, rule->ttl_ms);
@@ -116,18 +122,26 @@ static void count(struct grammar *g, const struct repair_command *command)
     grammar_put_number(g, command->places);
 }
 
+static void purge(struct grammar *g)
+{
+    g->call->script = SCRIPT_repair_purge;
+    grammar_key(g, &g->args[1], COMPANION_NONE | COMPANION_META);
+}
+
 void repair_call(struct limit_call *call, const struct repair_command *command, const struct repair_terms *terms)
 {
     struct grammar g = {.call = call, .args = command->args, .argc = command->argc};
 
-    assert(!repair_too_many(command) && command->step <= REPAIR_COUNT);
+    assert(!repair_too_many(command) && repair_has_script(command));
     grammar_start(call);
     if (command->step == REPAIR_CHECK)
         check(&g, terms);
     else if (command->step == REPAIR_ACT)
         act(&g, command, terms);
-    else
+    else if (command->step == REPAIR_COUNT)
         count(&g, command);
+    else
+        purge(&g);
     put_command(&g);
 }
 
@@ -163,6 +177,27 @@ bool repair_call_show(struct limit_call *call, const struct repair_table *table,
     for (uint32_t i = (uint32_t)keys + 1; i < argc; i++)
         grammar_put_bytes(&g, &args[i]);
     return call->key_count > keys;
+}
+
+void repair_call_leave(struct limit_call *call, const struct limit_slice *key, uint64_t owner, int64_t left_us)
+{
+    struct grammar g = {.call = call};
+
+    grammar_start(call);
+    call->script = SCRIPT_repair_leave;
+    call->repeatable = true;
+    grammar_key(&g, key, CHECKED);
+    put_owner(&g, owner);
+    grammar_put_number(&g, left_us);
+}
+
+bool repair_has_place(const struct repair_command *command, const struct repair_terms *terms, const uint8_t *reply,
+                      size_t len)
+{
+    int64_t told;
+
+    return command->step == REPAIR_CHECK && terms->hold_us > 0 && repair_reply_number(reply, len, &told) &&
+           told < terms->max;
 }
 
 bool repair_reply_number(const uint8_t *reply, size_t len, int64_t *n)

@@ -27,7 +27,7 @@ struct repair_terms {
 /* Distinct among all that use one backend: `seed` is a process's random number, `id` one of its connections. */
 uint64_t repair_owner(uint64_t seed, uint64_t id);
 
-/* The call of a CHECK, ACT or COUNT that is not repair_too_many(). */
+/* The call of a command that repair_has_script() and is not repair_too_many(). */
 void repair_call(struct limit_call *call, const struct repair_command *command, const struct repair_terms *terms);
 
 /*
@@ -37,6 +37,13 @@ void repair_call(struct limit_call *call, const struct repair_command *command, 
  */
 bool repair_call_show(struct limit_call *call, const struct repair_table *table, const struct limit_slice *args,
                       uint32_t argc, const struct limit_slice *text);
+
+/* Ends an owner's reservations of a key within so long. */
+void repair_call_leave(struct limit_call *call, const struct limit_slice *key, uint64_t owner, int64_t left_us);
+
+/* Whether this reply to a check came with a place. */
+bool repair_has_place(const struct repair_command *command, const struct repair_terms *terms, const uint8_t *reply,
+                      size_t len);
 
 /* The number that a check, act or count was told; a missing counter is 0. False: an error, or something else. */
 bool repair_reply_number(const uint8_t *reply, size_t len, int64_t *n);

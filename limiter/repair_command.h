@@ -17,8 +17,8 @@ enum repair_step {
     REPAIR_CHECK,  /* ZCARD, ZCOUNT, SCARD, LLEN, GET */
     REPAIR_ACT,    /* adds members, or raises a counter that is checked */
     REPAIR_COUNT,  /* changes a counter that shall end */
+    REPAIR_PURGE,  /* ZREMRANGEBYSCORE */
     REPAIR_EXPIRE, /* gives a counter its end; only looked at */
-    REPAIR_PURGE,  /* ZREMRANGEBYSCORE; only looked at */
 };
 
 struct repair_command {
@@ -42,6 +42,12 @@ const struct repair_rule *repair_rule_of(const struct repair_table *table, const
 /* args[0] is the command's name and `row` its row. False: no rule has to do with it. */
 bool repair_classify(struct repair_command *command, const struct repair_table *table, const struct command *row,
                      const struct limit_slice *args, uint32_t argc);
+
+/* Whether a script takes its place while the rule is enforced. */
+static inline bool repair_has_script(const struct repair_command *command)
+{
+    return command->step != REPAIR_EXPIRE;
+}
 
 /* More than a script passes at once: to be refused, with reply_text_rglimit_command. */
 bool repair_too_many(const struct repair_command *command);

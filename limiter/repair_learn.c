@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-#define HOLD_START_US INT64_C(1000000)
-#define HOLD_LEAST_US INT64_C(250000)
+#define HOLD_LEAST_US INT64_C(1000000)
 #define HOLD_MOST_US INT64_C(5000000)
 #define PROBE_EACH_US INT64_C(60000000)
 #define PROBE_LASTS_US INT64_C(1000000)
@@ -12,7 +11,7 @@ enum {
     HOLD_PAUSES = 8,
     ENOUGH = 20,       /* samples before anything is concluded */
     MORE = 3 * ENOUGH, /* where there is nothing to compare with */
-    IN_TIME = 1000,    /* acts that found their reservation, before a shorter hold is tried */
+    IN_TIME = 10000,   /* acts that found their reservation, before a shorter hold is tried */
     REMEMBERED = 400,  /* samples of one count; then half of them are forgotten */
     GAPS_KEPT = 1000,  /* and of pauses */
     NEARLY_NONE = 10,  /* fewer than one in ten act */
@@ -74,8 +73,7 @@ int64_t repair_learn_pause_us(const struct repair_learn *learn)
 
 int64_t repair_learn_hold_us(const struct repair_learn *learn)
 {
-    int64_t pause_us = repair_learn_pause_us(learn);
-    int64_t hold_us = pause_us > 0 ? HOLD_PAUSES * pause_us : HOLD_START_US;
+    int64_t hold_us = HOLD_PAUSES * repair_learn_pause_us(learn);
 
     if (hold_us < learn->floor_us)
         hold_us = learn->floor_us;

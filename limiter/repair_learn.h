@@ -2,10 +2,12 @@
  * What one rule of repair learns from traffic: how long a check must hold its place, and at which count its clients
  * stop by themselves.
  *
- * Hold: 8 x the 99th percentile of the pauses between check and act, within 250 ms and 5 s; a second before enough is
- * known. Shorter breaks promises, longer lets those that check and do not act keep places from those that would. An act
- * that found no reservation though its check was not refused says that it was too short: it is doubled, until so many
- * acts found theirs that it may be tried shorter.
+ * Hold: 8 x the 99th percentile of the pauses between check and act, within 1 s and 5 s. Shorter breaks promises,
+ * longer lets those that check and do not act keep places from those that would. A busy machine stops a process for
+ * hundreds of milliseconds that acts within one otherwise, hence the lower bound: what is lost by it is only kept from
+ * others where many check and live on without an act (repair_askers.h, repair_watch_left_us()). An act that found no
+ * reservation though its check was not refused says that it was too short: it is doubled, until so many acts found
+ * theirs that it may be tried shorter.
  *
  * Maximum: where a client allows fewer than the rule, checks that it turns down itself would reserve, and the count
  * they keep up would never fall again. So, for each count that checks were told: how many were followed by an act. The

@@ -121,28 +121,3 @@ size_t repair_report(char text[REPAIR_REPORT_MAX], const struct repair_rule *rul
             stats->endless, stats->born);
     return report.len;
 }
-
-static void add_clocks(struct repair_clocks *sum, const struct repair_clocks *more)
-{
-    if (more->seen == 0)
-        return;
-    sum->least_us = sum->seen && sum->least_us < more->least_us ? sum->least_us : more->least_us;
-    sum->most_us = sum->seen && sum->most_us > more->most_us ? sum->most_us : more->most_us;
-    sum->seen += more->seen;
-}
-
-void repair_stats_add(struct repair_stats *sum, const struct repair_stats *more)
-{
-    sum->checks += more->checks;
-    sum->refused += more->refused;
-    sum->acts += more->acts;
-    sum->overlaps += more->overlaps;
-    sum->unasked += more->unasked;
-    sum->late += more->late;
-    sum->above += more->above;
-    sum->most = sum->most > more->most ? sum->most : more->most;
-    sum->born += more->born;
-    sum->endless += more->endless;
-    add_clocks(&sum->scores, &more->scores);
-    add_clocks(&sum->cutoffs, &more->cutoffs);
-}

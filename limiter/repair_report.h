@@ -12,6 +12,3 @@ enum { REPAIR_REPORT_MAX = 2048 };
 /* Lines ended by \n, without a NUL; how many bytes. The first says what rule it is, the others what it found. */
 size_t repair_report(char text[REPAIR_REPORT_MAX], const struct repair_rule *rule, const struct repair_stats *stats,
                      const struct repair_learn *learn);
-
-/* Adds what another worker saw. */
-void repair_stats_add(struct repair_stats *sum, const struct repair_stats *more);

@@ -1,17 +1,23 @@
 #include "limiter/repair_watch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "limiter/hash.h"
 #include "limiter/limit_verdict.h"
 #include "limiter/repair_askers.h"
 #include "limiter/repair_born.h"
 #include "limiter/repair_pairs.h"
+#include "limiter/repair_recent.h"
 #include "protocol/command.h"
+
+/* Some go on to number their checks by what was there before. */
+#define NUMBERS_APART (UINT64_C(1) << 40)
 
 enum {
     REMEMBERED = 1024, /* keys, of which the last act is known */
-    SWAPS_OF = 64,     /* acts, of the last of which the swapped ones are counted */
+    LEFT_PAUSES = 8,   /* for how many pauses the place of a client that is gone is kept, and not less than */
+    LEFT_LEAST_US = 50000,
 };
 
 /* Of the keys that fall here only the last one is known. */
@@ -23,7 +29,8 @@ struct acted_key {
 struct watched {
     struct repair_learn learn;
     struct repair_stats stats;
-    unsigned swaps; /* falling sum: one for each act whose connection had not checked, of the last SWAPS_OF */
+    struct repair_recent swaps;     /* acts whose connection had not checked */
+    struct repair_recent strangers; /* acts whose connection never checks */
 };
 
 struct repair_watch {
@@ -69,6 +76,22 @@ void repair_watch_free(struct repair_watch *watch)
     free(watch);
 }
 
+static bool is_same(const struct repair_rule *a, const struct repair_rule *b)
+{
+    return a->kind == b->kind && a->max == b->max && strcmp(a->pattern, b->pattern) == 0;
+}
+
+void repair_watch_inherit(struct repair_watch *watch, const struct repair_watch *before)
+{
+    watch->number = before->number + NUMBERS_APART;
+    for (size_t i = 0; i < repair_table_count(watch->table); i++) {
+        for (size_t j = 0; j < repair_table_count(before->table); j++) {
+            if (is_same(repair_table_at(watch->table, i), repair_table_at(before->table, j)))
+                watch->rules[i] = before->rules[j];
+        }
+    }
+}
+
 static struct watched *watched(struct repair_watch *watch, const struct repair_command *command)
 {
     return &watch->rules[command->rule->index];
@@ -77,17 +100,6 @@ static struct watched *watched(struct repair_watch *watch, const struct repair_c
 static uint64_t key_of(const struct repair_watch *watch, const struct repair_command *command)
 {
     return hash_key(command->args[1].bytes, command->args[1].len, watch->seed);
-}
-
-static bool swaps(const struct watched *rule)
-{
-    return rule->swaps > SWAPS_OF; /* in units of a SWAPS_OFth: more than one of the last */
-}
-
-static void note_swap(struct watched *rule, bool swapped)
-{
-    rule->swaps -= rule->swaps / SWAPS_OF;
-    rule->swaps += swapped ? SWAPS_OF : 0;
 }
 
 static uint64_t asker_of(const struct repair_watch *watch, const struct repair_command *command, uint64_t owner)
@@ -127,6 +139,24 @@ void repair_watch_terms(struct repair_watch *watch, const struct repair_command 
         check_terms(watch, command, client->owner, now_us, terms);
 }
 
+static enum repair_actors actors(const struct watched *rule)
+{
+    if (repair_recent_is_often(&rule->strangers))
+        return REPAIR_ACTORS_DO_NOT_ASK;
+    return repair_recent_is_seldom(&rule->strangers) ? REPAIR_ACTORS_ASK : REPAIR_ACTORS_UNKNOWN;
+}
+
+static void asked(struct repair_watch *watch, const struct repair_command *command, uint64_t owner,
+                  const struct repair_terms *terms, bool refused, int64_t sent_us)
+{
+    uint64_t asker = asker_of(watch, command, owner);
+
+    if (refused)
+        repair_askers_refused(&watch->askers, asker, sent_us);
+    else
+        repair_askers_told(&watch->askers, asker, sent_us, terms->hold_us, actors(watched(watch, command)));
+}
+
 static void check_told(struct repair_watch *watch, const struct repair_command *command,
                        const struct repair_client *client, const struct repair_terms *terms, int64_t told,
                        int64_t sent_us, int64_t now_us)
@@ -144,8 +174,8 @@ static void check_told(struct repair_watch *watch, const struct repair_command *
     }
     if (client->looks)
         return;
-    if (terms && !refused)
-        repair_askers_told(&watch->askers, asker_of(watch, command, client->owner), sent_us, terms->hold_us);
+    if (terms)
+        asked(watch, command, client->owner, terms, refused, sent_us);
     repair_pairs_check(watch->pairs,
                        &(struct repair_check){.key = key_of(watch, command),
                                               .owner = client->owner,
@@ -169,7 +199,7 @@ static bool overtaken(struct repair_watch *watch, const struct repair_check *act
 
 /* An act that added; `late` is known: it found fewer reservations than it needed. */
 static void acted(struct repair_watch *watch, const struct repair_command *command, uint64_t owner, bool late,
-                  int64_t sent_us)
+                  int64_t sent_us, int64_t now_us)
 {
     struct watched *rule = watched(watch, command);
     struct repair_learn *learn = &rule->learn;
@@ -178,19 +208,19 @@ static void acted(struct repair_watch *watch, const struct repair_command *comma
                                                            .rule = command->rule->index,
                                                            .at_us = sent_us};
     enum repair_match match = late ? repair_pairs_act_late(watch->pairs, &act, &check)
-                                   : repair_pairs_act(watch->pairs, &act, swaps(rule), &check);
+                                   : repair_pairs_act(watch->pairs, &act, repair_recent_is_often(&rule->swaps), &check);
 
-    repair_askers_acted(&watch->askers, asker_of(watch, command, owner));
+    repair_recent_note(&rule->strangers, !repair_askers_acted(&watch->askers, asker_of(watch, command, owner)));
     rule->stats.late += late;
     rule->stats.unasked += match == REPAIR_UNASKED;
     rule->stats.overlaps += overtaken(watch, &act, check.at_us);
     if (match == REPAIR_UNASKED)
         return;
     if (match != REPAIR_REFUSED) {
-        repair_learn_gap(learn, sent_us - check.at_us);
+        repair_learn_gap(learn, now_us - check.at_us); /* a place must also outlast what the backend takes */
         repair_learn_count(learn, check.told, true);
         repair_learn_found(learn, !late);
-        note_swap(rule, match == REPAIR_OTHERS);
+        repair_recent_note(&rule->swaps, match == REPAIR_OTHERS);
     } else if (late) {
         learn->goes_on = true;
     }
@@ -213,7 +243,7 @@ static int64_t added(const struct repair_command *command, int64_t reply)
 
 static void act_told(struct repair_watch *watch, const struct repair_command *command,
                      const struct repair_client *client, const struct repair_terms *terms, const uint8_t *reply,
-                     size_t len, int64_t sent_us)
+                     size_t len, int64_t sent_us, int64_t now_us)
 {
     int64_t told[2], n = 0; /* places that it needed, reservations that it took */
     bool knows = terms && limit_told(reply, len, told) > 0;
@@ -224,7 +254,7 @@ static void act_told(struct repair_watch *watch, const struct repair_command *co
         n = added(command, n);
     watched(watch, command)->stats.acts++;
     if (n > 0 && !client->looks)
-        acted(watch, command, client->owner, knows && told[1] < n, sent_us);
+        acted(watch, command, client->owner, knows && told[1] < n, sent_us, now_us);
 }
 
 /* A counter that is no more than what was added to it has begun just now. */
@@ -245,7 +275,7 @@ void repair_watch_reply(struct repair_watch *watch, const struct repair_command 
     int64_t n;
 
     if (command->step == REPAIR_ACT)
-        act_told(watch, command, client, terms, reply, len, sent_us);
+        act_told(watch, command, client, terms, reply, len, sent_us, now_us);
     is_number = repair_reply_number(reply, len, &n);
     if (is_number && command->step == REPAIR_CHECK)
         check_told(watch, command, client, terms, n, sent_us, now_us);
@@ -263,6 +293,18 @@ void repair_watch_sent(struct repair_watch *watch, const struct repair_command *
         repair_clocks_note(&stats->scores, &command->args[command->first - 1], wall_us);
     else if (command->step == REPAIR_PURGE)
         repair_clocks_note(&stats->cutoffs, &command->args[3], wall_us);
+}
+
+int64_t repair_watch_left_us(const struct repair_watch *watch, unsigned rule)
+{
+    const struct watched *watched = &watch->rules[rule];
+    int64_t hold_us = repair_learn_hold_us(&watched->learn);
+    int64_t left_us = LEFT_PAUSES * repair_learn_pause_us(&watched->learn);
+
+    if (!repair_recent_is_seldom(&watched->strangers) || left_us == 0)
+        return hold_us;
+    left_us = left_us > LEFT_LEAST_US ? left_us : LEFT_LEAST_US;
+    return left_us < hold_us ? left_us : hold_us;
 }
 
 static void endless(void *arg, unsigned rule)

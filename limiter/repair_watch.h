@@ -8,11 +8,11 @@
  *                            └── memory is needed ──> forgotten
  *
  * A connection that checks a key again and again and never acts, though there is room, may be a monitor. It is told
- * that there is room, and gets a place, once in each hold; in between it is told that all are taken, which is right for
- * a client, too. Who shall see the true count is to be known for a monitor (repair_client).
+ * that there is room, and gets a place, once in a while; in between it is told that all are taken, which is right for a
+ * client, too. Who shall see the true count is to be known for a monitor (repair_client).
  *
- * A bounded table, taken at the start; nothing is allocated afterwards. One thread: each worker has its own. No clock:
- * now_us is monotonic. Keys are known by their keyed hash only. The owner frees it.
+ * A bounded table, taken at the start; nothing is allocated afterwards. One thread at a time. No clock: now_us is
+ * monotonic. Keys are known by their keyed hash only. The owner frees it.
  */
 #pragma once
 
@@ -50,6 +50,9 @@ struct repair_watch;
 struct repair_watch *repair_watch_new(const struct repair_table *table, size_t capacity, uint64_t seed);
 void repair_watch_free(struct repair_watch *watch); /* NULL is fine */
 
+/* Takes over what `before` has learnt and counted of rules that are the same but for what becomes of late acts. */
+void repair_watch_inherit(struct repair_watch *watch, const struct repair_watch *before);
+
 /* What a command that is repaired is sent with; not for each try again of it. */
 void repair_watch_terms(struct repair_watch *watch, const struct repair_command *command,
                         const struct repair_client *client, unsigned resp, int64_t now_us, struct repair_terms *terms);
@@ -64,6 +67,12 @@ void repair_watch_reply(struct repair_watch *watch, const struct repair_command 
 
 /* Any command that a rule has to do with, when it is sent. `wall_us` is the time of day. */
 void repair_watch_sent(struct repair_watch *watch, const struct repair_command *command, int64_t wall_us);
+
+/*
+ * For how long the places are kept of a client that closed its connection behind a check: it may be dead, or go on with
+ * another connection. Where connections that never check act, it is the usual thing, and they are kept as any others.
+ */
+int64_t repair_watch_left_us(const struct repair_watch *watch, unsigned rule);
 
 /* About once a second. */
 void repair_watch_tick(struct repair_watch *watch, int64_t now_us);

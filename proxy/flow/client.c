@@ -128,6 +128,8 @@ void client_close(struct client *client, const char *reason)
     throttle_end(client);
     limit_wait_end(client);
     client->lowers |= client->session.tx_lowers;
+    if (client->at_eof)
+        repair_left(client);
     limit_forget(client);
     client_leave_lane(client);
     pin_drop(client);
@@ -330,7 +332,10 @@ static void on_eof(struct conn *conn)
 
 static void on_conn_lost(struct conn *conn, const char *reason)
 {
-    client_close(client_of(conn), reason);
+    struct client *client = client_of(conn);
+
+    client->at_eof = true;
+    client_close(client, reason);
 }
 
 static void on_drained(struct conn *conn)

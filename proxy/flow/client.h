@@ -120,6 +120,7 @@ struct client {
     struct client_names *names;
     struct block *kept_calls, *kept_calls_tail; /* EVALSHA calls in flight that may have to be sent again */
     struct limit_kept_list limit_calls;         /* limiter calls in flight */
+    struct limit_kept *promise;        /* a check that was told that it has a place; NULL: none since the last act */
     struct limit_wait *wait;           /* the limiter command at the front waits for a place; NULL: it does not */
     uint64_t waits_since_ms;           /* that it waits for a lane to open; 0: it does not */
     struct command_info *command_info; /* COMMAND in flight whose reply is changed on its way; NULL = none */

@@ -45,7 +45,8 @@ struct limit_kept {
     bool repairs : 1;          /* no limiter command, but one of a client that knows nothing of limits (repair.h) */
     bool adopted : 1;          /* no limiter command, but a script of a client's that a rule names (adopt.h) */
     bool as_is : 1;            /* of those two: sent as it is, only its reply is looked at */
-    struct repair_terms terms; /* of what it repairs: what it was sent with */
+    bool has_place : 1;        /* of what it repairs: a check that was told so */
+    struct repair_terms terms; /* of that: what it was sent with */
     uint8_t bytes[];
 };
 

@@ -64,7 +64,10 @@ static void end(struct client *client, struct limit_kept *kept)
         client->limit_resent--;
         conn_write_buf(&client->conn, &kept->held);
     }
-    limit_kept_give(limiter_of(client), kept);
+    if (kept->has_place)
+        repair_keep_promise(client, kept);
+    else
+        limit_kept_give(limiter_of(client), kept);
 }
 
 void limit_on_lost(struct client *client)
@@ -95,6 +98,7 @@ void limit_forget(struct client *client)
         limit_kept_give(limiter_of(client), kept);
     }
     client->limit_resent = 0;
+    repair_keep_promise(client, NULL);
 }
 
 /* --- once more --- */
@@ -123,7 +127,8 @@ static bool send_again(struct client *client, struct lane *lane, struct limit_ke
     kept->shape = (uint8_t)limiter->call.shape;
     kept->script = (uint8_t)limiter->call.script;
     kept->shadow = limiter->rule && limiter->rule->shadow;
-    len = limiter_encode(limiter, backend, LIMIT_EVAL, limiter_deadline_us(limiter, backend));
+    len = limiter_encode(limiter, backend, LIMIT_EVAL,
+                         kept->repairs ? repair_deadline_us(client, backend) : limiter_deadline_us(limiter, backend));
     STAILQ_INSERT_TAIL(&client->limit_calls, kept, link);
     client->limit_resent++;
     client_send_again(client, lane, before, REQUEST_LIMIT, limiter->out, len);
@@ -224,7 +229,7 @@ static void wake(struct client *client, const struct limit_kept *kept, const uin
         limit_wait_wake(limiter, client, released);
 }
 
-static void note(struct client *client, const struct limit_kept *kept, const uint8_t *bytes, size_t len)
+static void note(struct client *client, struct limit_kept *kept, const uint8_t *bytes, size_t len)
 {
     if (is_denial(kept, bytes, len))
         count(client->worker, limits_denied);

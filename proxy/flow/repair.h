@@ -5,7 +5,8 @@
  *   observed  ──> as it is, its reply looked at
  *   enforced  ─┬─> no backend can decide within queue_timeout: answered here, by on_backend_down
  *              ├─> in a transaction or a tunnel: EVAL, without a deadline
- *              └─> EVALSHA or EVAL with a deadline ──> reply: what is for us taken out, the rest is the client's
+ *              └─> EVALSHA or EVAL, a check with a deadline ──> reply: what is for us taken out, the rest is the
+ * client's
  *
  * It goes as a limiter call (limit_kept.h): in order, and sent again after NOSCRIPT. A check that failed, was lost or
  * came too late, is answered as one without a backend: who takes an error for leave to go on must not be given one. So
@@ -23,6 +24,7 @@
 
 #include "proxy/flow/request.h"
 
+struct backend;
 struct call;
 struct client;
 struct command;
@@ -46,9 +48,15 @@ size_t repair_send_watch(struct client *client, const struct call *call);
 /* --- repair_outcome.c --- */
 
 /* The whole reply to a command that repair_dispatch() sent. */
-void repair_told(struct client *client, const struct limit_kept *kept, const uint8_t *bytes, size_t len);
+void repair_told(struct client *client, struct limit_kept *kept, const uint8_t *bytes, size_t len);
+/* Takes what was promised to the client last, or NULL: it has acted. */
+void repair_keep_promise(struct client *client, struct limit_kept *kept);
+/* The client has left: whom it kept a place for will hardly come. */
+void repair_left(struct client *client);
 /* Makes the limiter's call anew, to be sent again. False: its rule is not what it was any more. */
 bool repair_again(struct client *client, const struct limit_kept *kept);
+/* Until when the command that was read last may run. */
+int64_t repair_deadline_us(const struct client *client, const struct backend *backend);
 /* What it is answered that came too late: the length; 0: the error as it is. */
 size_t repair_answer_late(struct client *client, const struct limit_kept *kept, unsigned resp, uint8_t *bytes,
                           size_t cap);

@@ -11,6 +11,7 @@
 #include "proxy/flow/limit_kept.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/repair.h"
+#include "proxy/flow/repair_book.h"
 #include "proxy/flow/repairer.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
@@ -32,7 +33,7 @@ static int64_t wall_us(void)
 
 static bool is_enforced(const struct repair_command *command)
 {
-    return command->rule->mode == REPAIR_ENFORCE && command->step <= REPAIR_COUNT;
+    return command->rule->mode == REPAIR_ENFORCE && repair_has_script(command);
 }
 
 static bool is_monitor(const struct client *client, const struct repair_rule *rule)
@@ -91,8 +92,8 @@ static size_t answer_down(struct client *client, const struct call *call)
     log_down(repairer, rule);
     count(client->worker, repairs);
     count(client->worker, repairs_down);
-    repair_down(&w, &repairer->command, rule->allow,
-                repair_learn_refused(repair_watch_learn(repairer->watch, rule->index)), client->pool->key.resp);
+    repair_down(&w, &repairer->command, rule->allow, repair_book_refused(repairer_book(repairer), rule->index),
+                client->pool->key.resp);
     client_answer(client, &w,
                   bytes[0] == '-' ? &client->worker->counters.unavailable : &client->worker->counters.replied);
     return call->len;
@@ -126,7 +127,7 @@ static void make_call(struct client *client, bool plain, struct repair_terms *te
     struct repairer *repairer = repairer_of(client);
     struct repair_client who = asker(client);
 
-    repair_watch_terms(repairer->watch, &repairer->command, &who, client->pool->key.resp, clock_now_us(), terms);
+    repair_book_terms(repairer_book(repairer), &repairer->command, &who, client->pool->key.resp, clock_now_us(), terms);
     terms->plain = plain;
     repair_call(&client->worker->limiter->call, &repairer->command, terms);
     count(client->worker, repairs);
@@ -176,6 +177,15 @@ static void send_observed(struct client *client, struct lane *lane, const struct
     client_send(client, lane, REQUEST_LIMIT, call->bytes, call->len);
 }
 
+/*
+ * A script that the backend has forgotten runs behind what was sent after it (limit_kept.h). What follows in one piece
+ * may build on it (ZADD, EXPIRE), so it goes as text then, which is never forgotten.
+ */
+static enum limit_form form_of(struct limiter *limiter, const struct call *call)
+{
+    return call->available > call->len ? LIMIT_EVAL : limiter_form(limiter);
+}
+
 static void send_call(struct client *client, struct lane *lane, const struct call *call)
 {
     struct limiter *limiter = client->worker->limiter;
@@ -183,9 +193,11 @@ static void send_call(struct client *client, struct lane *lane, const struct cal
     struct limit_kept *kept = keep(client, call);
 
     make_call(client, false, &kept->terms);
+    if (repairer_of(client)->command.step == REPAIR_ACT)
+        repair_keep_promise(client, NULL);
     kept->shape = (uint8_t)limiter->call.shape;
     kept->script = (uint8_t)limiter->call.script;
-    size_t len = limiter_encode(limiter, backend, limiter_form(limiter), limiter_deadline_us(limiter, backend));
+    size_t len = limiter_encode(limiter, backend, form_of(limiter, call), repair_deadline_us(client, backend));
     client_send(client, lane, REQUEST_LIMIT, limiter->out, len);
 }
 
@@ -219,7 +231,7 @@ bool repair_dispatch(struct client *client, struct lane *lane, const struct call
             *used = answer_down(client, call);
         return true;
     }
-    repair_watch_sent(repairer->watch, command, wall_us());
+    repair_book_sent(repairer_book(repairer), command, wall_us());
     if (client->session.tx_open && !enforced)
         return false;
     if (command->step == REPAIR_PURGE && command->rule->mode == REPAIR_OBSERVE)

@@ -10,6 +10,7 @@
 #include "proxy/flow/client.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/repair.h"
+#include "proxy/flow/repair_book.h"
 #include "proxy/flow/repairer.h"
 
 enum { SHOWN_ARGS = 24, SHOWN_BYTES = 64 };
@@ -66,7 +67,7 @@ static const char *purpose(const struct repair_command *command)
     case REPAIR_EXPIRE:
         return "gives a counter its end: only looked at";
     case REPAIR_PURGE:
-        return "removes what is over: only looked at";
+        return "removes what is over: all but leases of SEM.ACQUIRE that live";
     }
     return "";
 }
@@ -77,11 +78,13 @@ static void explain_repair(FILE *out, struct client *client)
     struct repairer *repairer = client->worker->repairer;
     const struct repair_command *command = &repairer->command;
     const struct repair_rule *rule = command->rule;
-    const struct repair_learn *learn = repair_watch_learn(repairer->watch, rule->index);
+    struct repair_learn learn;
+
+    repair_book_look(repairer_book(repairer), rule->index, NULL, &learn);
     struct repair_terms terms = {
-        .max = learn->stops_at && learn->stops_at < rule->max ? learn->stops_at : rule->max,
-        .refused = repair_learn_refused(learn),
-        .hold_us = repair_learn_hold_us(learn),
+        .max = learn.stops_at && learn.stops_at < rule->max ? learn.stops_at : rule->max,
+        .refused = repair_learn_refused(&learn),
+        .hold_us = repair_learn_hold_us(&learn),
         .owner = repair_owner(repairer->seed, client->id),
         .resp = client->pool->key.resp,
     };
@@ -89,7 +92,7 @@ static void explain_repair(FILE *out, struct client *client)
     fprintf(out, "rule:%s, key:%s, max %lld, %s\r\n", rule->name, rule->pattern, (long long)rule->max,
             rule->mode == REPAIR_ENFORCE ? "enforced" : "observed");
     fprintf(out, "why:%s\r\n", purpose(command));
-    if (rule->mode == REPAIR_OBSERVE || command->step > REPAIR_COUNT) {
+    if (rule->mode == REPAIR_OBSERVE || !repair_has_script(command)) {
         fputs("sent:as it is, and its reply is looked at\r\n", out);
     } else if (repair_too_many(command)) {
         fputs("sent:not at all: more members than a script takes at once\r\n", out);

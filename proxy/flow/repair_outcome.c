@@ -8,6 +8,7 @@
 #include "proxy/flow/limit_kept.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/repair.h"
+#include "proxy/flow/repair_book.h"
 #include "proxy/flow/repairer.h"
 #include "proxy/net/log.h"
 
@@ -17,18 +18,64 @@ static bool read_kept(struct client *client, const struct limit_kept *kept)
     struct repairer *repairer = client->worker->repairer;
 
     return repairer_read(repairer, kept->row, kept->bytes, kept->len) &&
-           (kept->as_is || (repairer->command.rule->mode == REPAIR_ENFORCE && repairer->command.step <= REPAIR_COUNT &&
+           (kept->as_is || (repairer->command.rule->mode == REPAIR_ENFORCE && repair_has_script(&repairer->command) &&
                             !repair_too_many(&repairer->command)));
 }
 
-void repair_told(struct client *client, const struct limit_kept *kept, const uint8_t *bytes, size_t len)
+void repair_told(struct client *client, struct limit_kept *kept, const uint8_t *bytes, size_t len)
 {
     struct repairer *repairer = client->worker->repairer;
     struct repair_client who = {.owner = kept->terms.owner, .looks = kept->terms.free_only};
 
-    if (read_kept(client, kept))
-        repair_watch_reply(repairer->watch, &repairer->command, &who, kept->as_is ? NULL : &kept->terms, bytes, len,
-                           kept->sent_us, clock_now_us());
+    if (!read_kept(client, kept))
+        return;
+    kept->has_place = !kept->as_is && repair_has_place(&repairer->command, &kept->terms, bytes, len);
+    repair_book_reply(repairer_book(repairer), &repairer->command, &who, kept->as_is ? NULL : &kept->terms, bytes, len,
+                      kept->sent_us, clock_now_us());
+}
+
+/* --- who leaves between check and act --- */
+
+void repair_keep_promise(struct client *client, struct limit_kept *kept)
+{
+    if (client->promise)
+        limit_kept_give(client->worker->limiter, client->promise);
+    client->promise = kept;
+}
+
+/* The newest check that has a place, or may get one. */
+static const struct limit_kept *last_check(struct client *client)
+{
+    struct repairer *repairer = client->worker->repairer;
+    const struct limit_kept *kept, *last = NULL;
+
+    STAILQ_FOREACH(kept, &client->limit_calls, link)
+    if (kept->repairs && !kept->as_is && kept->terms.hold_us > 0)
+        last = kept;
+    if (!last && client->promise && clock_now_us() < client->promise->sent_us + client->promise->terms.hold_us)
+        last = client->promise;
+    return last && read_kept(client, last) && repairer->command.step == REPAIR_CHECK ? last : NULL;
+}
+
+void repair_left(struct client *client)
+{
+    struct repairer *repairer = client->worker->repairer;
+    struct limiter *limiter = client->worker->limiter;
+    struct lane *lane = client->pin ? client->pin : client->lane; /* that of the check, so it runs behind it */
+    const struct limit_kept *last = last_check(client);
+
+    if (!last || !lane || lane->state != LANE_READY)
+        return;
+    int64_t left_us = repair_book_left_us(repairer_book(repairer), repairer->command.rule->index);
+
+    if (left_us >= last->terms.hold_us)
+        return;
+    repair_call_leave(&limiter->call, &repairer->command.args[1], last->terms.owner, left_us);
+    size_t len = limiter_encode(limiter, lane->pool->key.backend, LIMIT_EVAL, LIMIT_NEVER_US);
+
+    lane_send_silent(lane, limiter->out, len);
+    if (lane->pool->key.backend->metered)
+        count(client->worker, billed);
 }
 
 bool repair_again(struct client *client, const struct limit_kept *kept)
@@ -43,14 +90,22 @@ bool repair_again(struct client *client, const struct limit_kept *kept)
     return true;
 }
 
+/* Who acts was let in when it checked, and goes on whatever it is told: what it does is better recorded late than not.
+ */
+int64_t repair_deadline_us(const struct client *client, const struct backend *backend)
+{
+    bool checks = client->worker->repairer->command.step == REPAIR_CHECK;
+
+    return checks ? limiter_deadline_us(client->worker->limiter, backend) : LIMIT_NEVER_US;
+}
+
 /* By on_backend_down; false where no reply of the command's type could say it. */
 static bool answer(struct client *client, struct reply_writer *w, unsigned resp)
 {
     const struct repairer *repairer = client->worker->repairer;
     const struct repair_rule *rule = repairer->command.rule;
 
-    repair_down(w, &repairer->command, rule->allow,
-                repair_learn_refused(repair_watch_learn(repairer->watch, rule->index)), resp);
+    repair_down(w, &repairer->command, rule->allow, repair_book_refused(repairer_book(repairer), rule->index), resp);
     if (w->bytes[0] == '-')
         return false;
     count(client->worker, repairs_down);

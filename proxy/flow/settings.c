@@ -8,6 +8,7 @@
 
 #include "conf/conf.h"
 #include "protocol/command.h"
+#include "proxy/flow/repair_book.h"
 #include "proxy/flow/request_class.h"
 #include "proxy/flow/settings_limits.h"
 #include "proxy/health/backend.h"
@@ -177,6 +178,14 @@ static bool read_backends(struct settings *s, const struct settings *before, cha
     return true;
 }
 
+static bool open_book(struct settings *s, const struct settings *before)
+{
+    if (repair_table_count(s->repairs) == 0)
+        return true;
+    s->book = repair_book_new(s->repairs, s->limiter.memory, before ? before->book : NULL);
+    return s->book;
+}
+
 struct settings *settings_new(struct conf *conf, const struct settings *before, char *error, size_t error_len)
 {
     struct settings *settings = calloc(1, sizeof(*settings));
@@ -190,7 +199,7 @@ struct settings *settings_new(struct conf *conf, const struct settings *before, 
     read_fallback(settings, conf);
     if (read_users(settings, conf, error, error_len) && read_refused(settings, conf, error, error_len) &&
         read_unbilled(settings) && read_classes(settings) && settings_read_limiter(settings, conf, error, error_len) &&
-        read_backends(settings, before, error, error_len))
+        open_book(settings, before) && read_backends(settings, before, error, error_len))
         return settings;
     settings->conf = NULL;
     settings_unref(settings);
@@ -215,6 +224,7 @@ void settings_unref(struct settings *settings)
     free(settings->refused);
     free(settings->unbilled);
     rule_table_free(settings->rules);
+    repair_book_free(settings->book);
     repair_table_free(settings->repairs);
     adopt_table_free(settings->adoptions);
     free(settings->repaired);

@@ -18,6 +18,7 @@
 
 struct conf;
 struct backend;
+struct repair_book;
 
 enum auth_mode { AUTH_NONE, AUTH_PASSWORD, AUTH_BACKEND };
 
@@ -77,11 +78,12 @@ struct settings {
     struct rule_table *rules;
     struct repair_table *repairs;
     struct adopt_table *adoptions;
-    bool enforces;           /* not all of those only observe */
-    bool shows;              /* some show reservations to scripts */
-    bool *repaired;          /* by command index: a rule of repair may have to do with it */
-    uint8_t *rewritten;      /* enum settings_rewrite, by command index */
-    bool repaired_keys[256]; /* the same by a key's first byte */
+    struct repair_book *book; /* what is seen of those of repair; NULL: there are none */
+    bool enforces;            /* not all of those only observe */
+    bool shows;               /* some show reservations to scripts */
+    bool *repaired;           /* by command index: a rule of repair may have to do with it */
+    uint8_t *rewritten;       /* enum settings_rewrite, by command index */
+    bool repaired_keys[256];  /* the same by a key's first byte */
     uint64_t queue_timeout_ms;
     uint64_t hang_threshold_ms;
     uint32_t slow_us; /* UINT32_MAX: nothing is slow */

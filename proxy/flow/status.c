@@ -85,7 +85,7 @@ static void write_slowlog(FILE *out, const struct worker *worker, uint64_t now_m
 static void write_observed(FILE *out, const struct worker *worker, uint64_t now_ms)
 {
     (void)now_ms;
-    repairer_report(out, worker->crew, worker->settings->repairs, "\r\n");
+    repairer_report(out, worker->settings, "\r\n");
 }
 
 static void write_config(FILE *out, const struct worker *worker, uint64_t now_ms)

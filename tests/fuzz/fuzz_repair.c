@@ -150,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!repair_classify(&command, table, command_find((const uint8_t *)name, strlen(name), NULL, 0), args, argc))
         return 0;
     check_watch(&command, data, size);
-    if (command.step > REPAIR_COUNT)
+    if (!repair_has_script(&command))
         return 0;
     check_places(&command);
     check_down(&command, terms.resp);

@@ -1,5 +1,5 @@
 """The application of the incident, as it was: it asks, decides and acts in four commands, ignores what ZADD says, and
-takes any error for leave to go on. Nothing here knows of respgate."""
+takes any error for leave to go on, or, where that was changed, for a refusal. Nothing here knows of respgate."""
 
 import threading
 import time
@@ -13,8 +13,8 @@ STALE_TICKS = 600 * 10_000_000
 class Slots:
     """At most `most` runs of an agent at one time, it believes."""
 
-    def __init__(self, client, most, key="concurrent:agent:7", between=lambda: None):
-        self.client, self.most, self.key, self.between = client, most, key, between
+    def __init__(self, client, most, key="concurrent:agent:7", between=lambda: None, fails_open=True):
+        self.client, self.most, self.key, self.between, self.fails_open = client, most, key, between, fails_open
 
     def acquire(self):
         """A token, or None."""
@@ -27,7 +27,9 @@ class Slots:
             self.client.zadd(self.key, {str(token): token.time})
             self.client.expire(self.key, 600)
         except redis.RedisError:
-            pass  # the limiter must not stop the business
+            if not self.fails_open:
+                return None
+            # else the limiter must not stop the business
         return str(token)
 
     def release(self, token):

@@ -24,6 +24,8 @@ CALLS = {
     "repair_act": (["k", "p"], (2, "o", "record", "rule", 10**5, 2, "ZCARD", "ZSCORE", 14, 2, "plain", "ZADD", 1, "t")),
     "repair_check": (["k", "p"], (2, 10**6, "o:1", 2, "ZCARD")),
     "repair_incr": (["k"], (10**5, 5, 1, "INCR")),
+    "repair_leave": (["k", "p"], ("o", 10**6)),
+    "repair_purge": (["k", "m"], ("ZREMRANGEBYSCORE", 0, 5)),
     "repair_show": (["k", "p"], ("show",)),
     "sem_acquire": (["k", "m", "p"], (2, 10**8, "t", 1, "slots")),
     "sem_acquire_fifo": (["k", "m", "q", "d", "p"], (2, 10**8, "t", 1, "slots", 1000)),

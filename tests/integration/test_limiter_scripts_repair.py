@@ -340,6 +340,45 @@ def test_semaphore_commands_and_repaired_clients_share_one_limit(lab):
     assert rule.act("a", "ZADD", lab.now_us + 10**9, "a") == 1 and acquire("u") == [0, 2]
 
 
+def test_who_leaves_keeps_its_places_for_a_moment(lab):
+    rule = Repair(lab, limit=4, hold_ms=1000)
+    rule.check("a", hold_ms=10)
+    rule.check("a")
+    rule.check("ab")
+    assert lab.run("repair_leave", ["k", "k:p"], "a", 50_000) == 1 and rule.held() == ["a:1", "a:2", "ab:3"]
+    lab.now_us += 10_000
+    assert rule.held() == ["a:2", "ab:3"]
+    lab.now_us += 39_999
+    assert rule.act("a", "ZADD", 1, "m") == 1 and rule.held() == ["ab:3"]
+    assert lab.run("repair_leave", ["k", "k:p"], "a", 50_000) == 0
+    assert lab.run("repair_leave", ["none", "k:none"], "a", 50_000) == 0 and lab.call("EXISTS", "k:none") == 0
+
+
+def test_what_looks_stale_goes_but_leases_that_live(lab):
+    def acquire(token, lease_ms, weight=1):
+        assert lab.run("sem_acquire", ["k", "k:m", "k:p"], 9, lease_ms * 1000, token, weight, "plain")[0] == 1
+
+    def purge(*span):
+        return lab.run("repair_purge", ["k", "k:m"], "ZREMRANGEBYSCORE", *span)
+    ticks = lab.now_us * 5
+    for stored in (("old", ticks - 900), ("new", ticks)):
+        lab.call("ZADD", "k", stored[1], stored[0])
+    assert purge(0, ticks - 500) == 1 and lab.call("ZRANGE", "k", 0, -1) == [b"new"]
+    lab.call("ZADD", "k", ticks - 900, "old")
+    acquire("short", 10)
+    acquire("long", 1000, weight=2)
+    assert purge(0, ticks - 500) == 1 and purge(0, f"({ticks}") == 0
+    assert lab.call("ZRANGE", "k", 0, -1) == [b"short", b"\0" b"2" b"\0long", b"long", b"new"]
+    lab.now_us += 10_000
+    assert purge(0, ticks - 500) == 1 and purge("-inf", "+inf") == 1 and lab.call("ZCARD", "k") == 2
+    for wrong in (("x", 1), (1, "x")):
+        assert purge(*wrong) == lab.call("ZREMRANGEBYSCORE", "k", *wrong)
+    lab.call("DEL", "k", "k:m")
+    assert purge("x", 1) == lab.call("ZREMRANGEBYSCORE", "k", "x", 1) and purge(0, 1) == 0
+    lab.call("SET", "k", 1)
+    assert is_error(purge(0, 1), "WRONGTYPE ")
+
+
 @pytest.mark.parametrize("key", ODD_KEYS, ids=["tag", "braces", "bytes", "long"])
 def test_keys_members_and_owners_of_any_bytes(lab, key):
     rule = Repair(lab, limit=1)

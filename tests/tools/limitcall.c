@@ -178,7 +178,7 @@ static bool repair(const struct options *options, const struct repair_table *tab
                    uint32_t argc)
 {
     struct repair_command command;
-    bool has = table && repair_classify(&command, table, row, args, argc) && command.step <= REPAIR_COUNT;
+    bool has = table && repair_classify(&command, table, row, args, argc) && repair_has_script(&command);
 
     struct repair_terms terms = options->terms;
 

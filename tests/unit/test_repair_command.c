@@ -45,7 +45,7 @@ static const char *repaired(const char *text)
 
     if (!classify(split(text)))
         return "-";
-    if (command.step > REPAIR_COUNT) {
+    if (!repair_has_script(&command)) {
         snprintf(line, sizeof line, "%s: looked at", command.rule->name);
         return line;
     }
@@ -133,10 +133,45 @@ static void test_counts(void **state)
     is("DECRBY cap:1 -5", "capped: repair_incr | cap:1 | 1000 30 5 DECRBY -5");
 }
 
+static void test_purges(void **state)
+{
+    (void)state;
+    is("ZREMRANGEBYSCORE z:1 0 (5", "runs: repair_purge | z:1 m:z:1 | ZREMRANGEBYSCORE 0 (5");
+    is("ZREMRANGEBYSCORE z:1 0", "-");
+    is("ZREMRANGEBYSCORE s:1 0 5", "-");
+}
+
+static void test_who_leaves(void **state)
+{
+    (void)state;
+    assert_true(classify(split("ZCARD z:1")));
+    repair_call_leave(&call, &command.args[1], terms.owner, 50000);
+    assert_string_equal(line_of_call(), "repair_leave | z:1 p:z:1 | " OWNER " 50000");
+}
+
+static bool has_place(const char *text, const char *reply)
+{
+    assert_true(classify(split(text)));
+    return repair_has_place(&command, &terms, (const uint8_t *)reply, strlen(reply));
+}
+
+static void test_who_has_a_place(void **state)
+{
+    struct repair_terms before = terms;
+    (void)state;
+
+    assert_true(has_place("ZCARD z:1", ":3\r\n") && has_place("GET c:1", "$-1\r\n") &&
+                has_place("GET c:1", "$1\r\n3\r\n"));
+    assert_false(has_place("ZCARD z:1", ":4\r\n") || has_place("ZCARD z:1", "-ERR\r\n"));
+    assert_false(has_place("ZADD z:1 1 m", ":1\r\n"));
+    terms.hold_us = 0;
+    assert_false(has_place("ZCARD z:1", ":3\r\n"));
+    terms = before;
+}
+
 static void test_what_is_only_looked_at(void **state)
 {
     (void)state;
-    is("ZREMRANGEBYSCORE z:1 0 5", "runs: looked at");
     is("EXPIRE r:1 60", "rate: looked at");
     is("PEXPIREAT c:1 60 NX", "otp: looked at");
 }
@@ -375,6 +410,9 @@ int main(void)
         cmocka_unit_test(test_acts),
         cmocka_unit_test(test_acts_that_are_rejected_or_take_no_reservation),
         cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_purges),
+        cmocka_unit_test(test_who_leaves),
+        cmocka_unit_test(test_who_has_a_place),
         cmocka_unit_test(test_what_is_only_looked_at),
         cmocka_unit_test(test_what_passes),
         cmocka_unit_test(test_rules_are_found_by_pattern_and_kind),

@@ -35,19 +35,19 @@ static void test_the_hold_is_eight_pauses(void **state)
 {
     (void)state;
     assert_int_equal(repair_learn_hold_us(&learn), S);
-    pauses(19, 100 * MS);
+    pauses(19, 200 * MS);
     assert_int_equal(repair_learn_hold_us(&learn), S);
     assert_int_equal(repair_learn_pause_us(&learn), 0);
-    pauses(1, 100 * MS);
-    assert_in_range(repair_learn_pause_us(&learn), 100 * MS, 125 * MS);
-    assert_in_range(repair_learn_hold_us(&learn), 800 * MS, S);
+    pauses(1, 200 * MS);
+    assert_in_range(repair_learn_pause_us(&learn), 200 * MS, 250 * MS);
+    assert_in_range(repair_learn_hold_us(&learn), 1600 * MS, 2 * S);
 }
 
 static void test_the_hold_has_bounds(void **state)
 {
     (void)state;
     pauses(20, 0);
-    assert_int_equal(repair_learn_hold_us(&learn), 250 * MS);
+    assert_int_equal(repair_learn_hold_us(&learn), S);
     repair_learn_init(&learn, 8);
     pauses(20, 2 * S);
     assert_int_equal(repair_learn_hold_us(&learn), 5 * S);
@@ -87,28 +87,30 @@ static void test_old_pauses_are_forgotten(void **state)
     assert_in_range(repair_learn_pause_us(&learn), 50 * MS, 63 * MS);
 }
 
+static void founds(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        repair_learn_found(&learn, true);
+}
+
 static void test_a_late_act_doubles_the_hold(void **state)
 {
     (void)state;
     pauses(20, 0);
     repair_learn_found(&learn, false);
-    assert_int_equal(repair_learn_hold_us(&learn), 500 * MS);
+    assert_int_equal(repair_learn_hold_us(&learn), 2 * S);
     repair_learn_found(&learn, false);
-    assert_int_equal(repair_learn_hold_us(&learn), S);
-    for (int i = 0; i < 5; i++)
-        repair_learn_found(&learn, false);
-    assert_int_equal(repair_learn_hold_us(&learn), 5 * S);
-    for (int i = 0; i < 999; i++)
-        repair_learn_found(&learn, true);
+    assert_int_equal(repair_learn_hold_us(&learn), 4 * S);
     repair_learn_found(&learn, false);
-    for (int i = 0; i < 999; i++)
-        repair_learn_found(&learn, true);
     assert_int_equal(repair_learn_hold_us(&learn), 5 * S);
-    repair_learn_found(&learn, true);
+    founds(9999);
+    repair_learn_found(&learn, false);
+    founds(9999);
+    assert_int_equal(repair_learn_hold_us(&learn), 5 * S);
+    founds(1);
     assert_int_equal(repair_learn_hold_us(&learn), 2500 * MS);
-    for (int i = 0; i < 5000; i++)
-        repair_learn_found(&learn, true);
-    assert_int_equal(repair_learn_hold_us(&learn), 250 * MS);
+    founds(50000);
+    assert_int_equal(repair_learn_hold_us(&learn), S);
 }
 
 static void test_where_clients_stop(void **state)

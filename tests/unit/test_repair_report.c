@@ -61,14 +61,14 @@ static void test_observed(void **state)
     stats.unasked = 2;
     learn.stops_at = 5;
     for (int i = 0; i < 20; i++)
-        repair_learn_gap(&learn, 100000);
+        repair_learn_gap(&learn, 200000);
     stats.cutoffs = (struct repair_clocks){2, -610000000, -600000000};
     stats.scores = (struct repair_clocks){2, 0, 1550000};
     says("runs: kind zset, key:concurrent:*, observed only, 70 checks, 30 acts\n"
          "the race happens: 4 acts came after another's that their check did not know of; set mode = enforce\n"
          "clients stop at 5 by themselves\n"
          "3 checks found more than that, at most 9\n"
-         "99 in 100 acts follow their check within 115 ms; a place is held for 917 ms\n"
+         "99 in 100 acts follow their check within 230 ms; a place is held for 1835 ms\n"
          "2 acts came without any check: such a client can take places beyond the limit\n"
          "times in ZREMRANGEBYSCORE differ by up to 10.0 s: clients with other clocks, or other leases, remove what "
          "others still hold\n"
@@ -126,29 +126,12 @@ static void test_no_room(void **state)
     }
 }
 
-static void test_workers_are_added_up(void **state)
-{
-    struct repair_stats one = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, {1, -5, 5}, {0}}, sum = {0};
-    (void)state;
-
-    repair_stats_add(&sum, &one);
-    assert_memory_equal(&sum, &one, sizeof one);
-    one.most = 3;
-    one.scores = (struct repair_clocks){2, -9, -7};
-    one.cutoffs = (struct repair_clocks){2, 4, 6};
-    repair_stats_add(&sum, &one);
-    assert_true(sum.checks == 2 && sum.refused == 4 && sum.acts == 6 && sum.overlaps == 8 && sum.unasked == 10);
-    assert_true(sum.late == 12 && sum.above == 14 && sum.most == 8 && sum.born == 18 && sum.endless == 20);
-    assert_true(sum.scores.seen == 3 && sum.scores.least_us == -9 && sum.scores.most_us == 5);
-    assert_true(sum.cutoffs.seen == 2 && sum.cutoffs.least_us == 4 && sum.cutoffs.most_us == 6);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_nothing_found, start), cmocka_unit_test_setup(test_observed, start),
         cmocka_unit_test_setup(test_enforced, start),      cmocka_unit_test_setup(test_counters, start),
-        cmocka_unit_test_setup(test_no_room, start),       cmocka_unit_test_setup(test_workers_are_added_up, start),
+        cmocka_unit_test_setup(test_no_room, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
