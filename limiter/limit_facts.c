@@ -187,3 +187,8 @@ bool limit_facts_lowers(const struct limit_call *call)
         return false;
     return call->script == SCRIPT_cl_throttle ? terms.cost < 0 : word_is(call, 0, "refund");
 }
+
+bool limit_facts_asks(const struct limit_call *call)
+{
+    return call->script == SCRIPT_lim_multi || (single(call).kind != DOWN_ERROR && !limit_facts_lowers(call));
+}

@@ -140,6 +140,7 @@ void repair_stats_add(struct repair_stats *sum, const struct repair_stats *more)
     sum->unasked += more->unasked;
     sum->late += more->late;
     sum->above += more->above;
+    sum->unused += more->unused;
     sum->most = sum->most > more->most ? sum->most : more->most;
     sum->born += more->born;
     sum->endless += more->endless;

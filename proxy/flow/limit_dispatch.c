@@ -5,6 +5,7 @@
 #include "protocol/reply.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit_kept.h"
+#include "proxy/flow/limit_notes.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
@@ -96,6 +97,8 @@ size_t limit_answer_down(struct client *client, const struct call *call)
         down_reply_multi(&w, downs, n, policy == RULE_DOWN_ALLOW, RETRY_MS);
     else if (policy != RULE_DOWN_LOCAL || !count_locally(limiter, &downs[0], &w))
         down_reply(&w, &downs[0], policy == RULE_DOWN_ALLOW, RETRY_MS);
+    limit_note_down(limiter, w.bytes, w.len);
+    limit_wait_was_noted(client);
     answer(client, &w);
     return call->len;
 }
@@ -156,7 +159,7 @@ static bool answer_again(struct client *client, const struct call *call, const s
     limit_reply_put(&w, fields, (unsigned)n);
     count(client->worker, limits);
     count(client->worker, limits_cached);
-    count(client->worker, limits_denied);
+    limit_note_cached(client->worker->limiter);
     answer(client, &w);
     *used = call->len;
     return true;
@@ -253,6 +256,7 @@ size_t limit_encode_in_tunnel(struct client *client, const struct call *call, bo
         return 0;
     *is_lowering |= lowers(limiter);
     count(client->worker, limits);
+    limit_note_queued(limiter);
     if (limiter->call.script == SCRIPT_increx && limiter->increx == INCREX_NATIVE)
         return 0;
     return encode_for_later(limiter, client->pin);
@@ -263,11 +267,14 @@ static size_t send_native(struct client *client, struct lane *lane, const struct
     count(client->worker, limits);
     if (client->session.tx_open) {
         client->session.tx_lowers |= lowers(client->worker->limiter);
+        limit_note_queued(client->worker->limiter);
         client_send(client, lane, REQUEST_PLAIN, call->bytes, call->len);
         return call->len;
     }
     struct limit_kept *kept = limit_kept_new(client->worker->limiter, call->bytes, call->len);
     kept->row = call->row;
+    kept->script = SCRIPT_increx;
+    kept->note = limit_note_of_call(client->worker->limiter);
     kept->native = true;
     kept->lowers = lowers(client->worker->limiter);
     if (kept->lowers)
@@ -284,6 +291,7 @@ static size_t queue_in_transaction(struct client *client, struct lane *lane, con
 
     client->session.tx_lowers |= lowers(limiter);
     count(client->worker, limits);
+    limit_note_queued(limiter);
     client_send(client, lane, REQUEST_PLAIN, limiter->out, len);
     return call->len;
 }
@@ -298,6 +306,7 @@ static size_t send_call(struct client *client, struct lane *lane, const struct c
     kept->row = call->row;
     kept->shape = (uint8_t)limiter->call.shape;
     kept->script = (uint8_t)limiter->call.script;
+    kept->note = limit_note_of_call(limiter);
     kept->learns = learns;
     kept->lowers = lowers(limiter);
     kept->shadow = limiter->rule && limiter->rule->shadow;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "limiter/deny_cache.h"
+#include "limiter/lease_book.h"
 #include "limiter/local_limit.h"
 #include "protocol/command.h"
 #include "protocol/reply.h"
@@ -49,6 +50,7 @@ void limiter_free(struct limiter *limiter)
     limit_kept_free_spare(limiter);
     deny_cache_free(limiter->denials);
     local_limit_free(limiter->local);
+    lease_book_free(limiter->leases);
     free(limiter->key);
     free(limiter->out);
     free(limiter);
@@ -64,6 +66,7 @@ void limiter_new_epoch(struct limiter *limiter)
 void limiter_reconfigure(struct limiter *limiter)
 {
     make_cache(limiter);
+    limit_notes_move(limiter);
     if (limiter->denials)
         deny_cache_clear(limiter->denials, clock_now_us());
 }
@@ -194,6 +197,13 @@ struct local_limit *limiter_local(struct limiter *limiter)
     if (!limiter->local)
         limiter->local = local_limit_new(limiter->worker->settings->limiter.memory, worker_random(limiter->worker));
     return limiter->local;
+}
+
+struct lease_book *limiter_leases(struct limiter *limiter)
+{
+    if (!limiter->leases)
+        limiter->leases = lease_book_new(limiter->worker->settings->limiter.memory, worker_random(limiter->worker));
+    return limiter->leases;
 }
 
 void limiter_note_lowered(struct limiter *limiter)

@@ -22,6 +22,7 @@
 struct backend;
 struct command;
 struct deny_cache;
+struct lease_book;
 struct limit_kept;
 struct limit_wait;
 struct local_limit;
@@ -51,6 +52,7 @@ struct limiter {
     enum increx_support increx;
     struct deny_cache *denials; /* NULL: none are kept */
     struct local_limit *local;  /* NULL: nothing was counted here yet */
+    struct lease_book *leases;  /* NULL: none was ever given */
     SLIST_HEAD(, limit_kept) spare;
     unsigned n_spare;
     TAILQ_HEAD(, limit_wait) waits; /* who waits, the oldest first */
@@ -63,7 +65,7 @@ void limiter_free(struct limiter *limiter); /* NULL is fine */
 
 /* The backend may not know any more what it knew, or is another one. */
 void limiter_new_epoch(struct limiter *limiter);
-/* The worker has other settings. */
+/* The worker has other settings, and those before still live. */
 void limiter_reconfigure(struct limiter *limiter);
 
 /* Parses a command of class LIMIT in canonical form into `call`, which points into `bytes`. False: see `error`. */
@@ -82,6 +84,7 @@ enum rule_on_down limiter_on_down(const struct limiter *limiter);
 unsigned limiter_local_share(const struct limiter *limiter);
 bool limiter_may_cache(const struct limiter *limiter);
 struct local_limit *limiter_local(struct limiter *limiter); /* NULL without memory */
+struct lease_book *limiter_leases(struct limiter *limiter); /* likewise */
 
 /* Something that may lower what keys count passes by, or has passed: denials that are kept may be wrong. */
 void limiter_note_lowered(struct limiter *limiter);

@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "limiter/repair_command.h"
 #include "protocol/command.h"
+#include "proxy/flow/limit_book.h"
 #include "proxy/flow/request_class.h"
 #include "proxy/health/backend.h"
 #include "proxy/health/configure.h"
@@ -144,6 +145,13 @@ static bool read_limiter(struct settings *s, const struct conf *conf)
     limiter->local_share = (unsigned)number(conf, "limiter", "local_share");
     limiter->memory = number(conf, "limiter", "memory");
     return read_rules(s, conf) && read_repairs(s, conf);
+}
+
+/* What was counted of a limit that stays is not lost. */
+static bool make_book(struct settings *s, const struct settings *before)
+{
+    s->limit_book = limit_book_new(s->rules, s->repairs, s->workers, before ? before->limit_book : NULL);
+    return s->limit_book;
 }
 
 static void add_user(struct settings *s, const char *name, const char *password)
@@ -285,7 +293,7 @@ struct settings *settings_new(struct conf *conf, const struct settings *before, 
     read_fallback(settings, conf);
     if (read_users(settings, conf, error, error_len) && read_refused(settings, conf, error, error_len) &&
         read_unbilled(settings) && read_classes(settings) && read_limiter(settings, conf) &&
-        read_backends(settings, before, error, error_len))
+        make_book(settings, before) && read_backends(settings, before, error, error_len))
         return settings;
     settings->conf = NULL;
     settings_unref(settings);
@@ -309,6 +317,7 @@ void settings_unref(struct settings *settings)
     free(settings->users);
     free(settings->refused);
     free(settings->unbilled);
+    limit_book_free(settings->limit_book);
     rule_table_free(settings->rules);
     repair_table_free(settings->repairs);
     free(settings->repaired);

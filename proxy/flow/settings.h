@@ -17,6 +17,7 @@
 
 struct conf;
 struct backend;
+struct limit_book;
 
 enum auth_mode { AUTH_NONE, AUTH_PASSWORD, AUTH_BACKEND };
 
@@ -68,9 +69,10 @@ struct settings {
     struct limiter_settings limiter;
     struct rule_table *rules;
     struct repair_table *repairs;
-    bool enforces;           /* not all of those only observe */
-    bool *repaired;          /* by command index: a rule of repair may have to do with it */
-    bool repaired_keys[256]; /* the same by a key's first byte */
+    struct limit_book *limit_book; /* all of those, and what is counted of each */
+    bool enforces;                 /* not all of those only observe */
+    bool *repaired;                /* by command index: a rule of repair may have to do with it */
+    bool repaired_keys[256];       /* the same by a key's first byte */
     uint64_t queue_timeout_ms;
     uint64_t hang_threshold_ms;
     uint32_t slow_us; /* UINT32_MAX: nothing is slow */

@@ -7,6 +7,7 @@
 
 #include "conf/conf.h"
 #include "proxy/flow/client.h"
+#include "proxy/flow/limit_report.h"
 #include "proxy/flow/repair.h"
 #include "proxy/flow/repairer.h"
 #include "proxy/flow/reports.h"
@@ -88,6 +89,16 @@ static void write_observed(FILE *out, const struct worker *worker, uint64_t now_
     repairer_report(out, worker->crew, worker->settings->repairs, "\r\n");
 }
 
+static void write_limits(FILE *out, const struct worker *worker, uint64_t now_ms)
+{
+    report_limits(out, worker->settings, now_ms, "\r\n");
+}
+
+static void write_leases(FILE *out, const struct worker *worker, uint64_t now_ms)
+{
+    report_leases(out, worker->settings, now_ms, "\r\n");
+}
+
 static void write_config(FILE *out, const struct worker *worker, uint64_t now_ms)
 {
     (void)now_ms;
@@ -104,6 +115,8 @@ static const struct subject {
     {"STATUS", write_status, "which backend is in use, since when and why; the state of each"},
     {"BACKENDS", write_backends, "each backend with its replies and how long they took"},
     {"CLIENTS", write_clients, "who is connected and what each is doing, as of the last second"},
+    {"LIMITS", write_limits, "each limit with its numbers and what became of its calls"},
+    {"LEASES", write_leases, "places of semaphores that were granted through this process"},
     {"EVENTS", write_events, "what changed last, one JSON object a line"},
     {"SLOWLOG", write_slowlog, "requests that took longer than stats.slowlog, one JSON object a line"},
     {"OBSERVE", write_observed, "what the rules of repair have seen of clients that know nothing of limits"},

@@ -11,6 +11,7 @@
 #include "protocol/command.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/foreign.h"
+#include "proxy/flow/limit_notes.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/listener.h"
 #include "proxy/flow/pool.h"
@@ -91,6 +92,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     census_of_lanes(worker);
     clients_second(worker, now_ms);
     repairer_second(worker->repairer);
+    limit_notes_second(worker->limiter);
     listeners_wake(worker);
     end_drain(worker);
 }
