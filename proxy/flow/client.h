@@ -246,7 +246,9 @@ static inline struct client *client_of(struct conn *conn)
 
 /* Takes the command at the front; returns the bytes consumed, 0 when it must wait (then a gate is shut). */
 size_t dispatch(struct client *client, const uint8_t *bytes, size_t len, size_t available);
-/* Sends on the shared lane, or the pin when there is one. */
+/* The shared lane, or the pin when there is one; NULL: the command must wait. */
+struct lane *dispatch_lane(struct client *client);
+/* Sends on it. */
 size_t dispatch_plain(struct client *client, const struct call *call);
 size_t dispatch_refused(struct client *client, const struct call *call);
 /* Answers that the backend cannot be asked now. What came along behind a MULTI or WATCH must not run without it. */

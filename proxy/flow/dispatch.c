@@ -66,6 +66,13 @@ static bool must_wait(struct client *client, struct lane *lane)
     return client_waits_for_lane(client, lane);
 }
 
+struct lane *dispatch_lane(struct client *client)
+{
+    struct lane *lane = choose_lane(client);
+
+    return lane && !must_wait(client, lane) ? lane : NULL;
+}
+
 /*
  * A client that goes on asking without reading would hold up a shared lane with its replies; on a lane of its own the
  * backend holds them, as it would without a proxy. False: wait, or *used says that it was answered.
@@ -101,8 +108,8 @@ size_t dispatch_plain(struct client *client, const struct call *call)
 
     if (unread && !client->throttles && !go_aside(client, call, &used))
         return used;
-    lane = choose_lane(client);
-    if (!lane || must_wait(client, lane))
+    lane = dispatch_lane(client);
+    if (!lane)
         return 0;
     if (call->row->cls == COMMAND_LIMIT)
         return limit_dispatch(client, lane, call);
@@ -169,8 +176,8 @@ static size_t dispatch_multi(struct client *client, const struct call *call)
 
     if (call->argc != 1)
         return dispatch_plain(client, call);
-    lane = choose_lane(client);
-    if (!lane || must_wait(client, lane))
+    lane = dispatch_lane(client);
+    if (!lane)
         return 0;
     used = burst_try(client, call, lane);
     return used ? used : dispatch_on_pin(client, call);

@@ -59,6 +59,11 @@ void limit_forget(struct client *client);
 /* What a rule in shadow mode makes of a denial: the new length of `reply`, or 0 when it stays as it is. */
 size_t limit_shadow(const uint8_t *bytes, size_t len, uint8_t *reply, size_t cap);
 
+/* --- limit_leases.c --- */
+
+/* RESPGATE LEASES rule [subject], whose arguments are counted; nothing is in flight. */
+size_t limit_leases(struct client *client, const struct call *call);
+
 /* --- limit_wait.c --- */
 
 /* The parsed call asks to wait, or its client does so already. */

@@ -141,9 +141,9 @@ static void add_meter(struct limit_sum *sum, const struct limit_meter *meter, ui
     X(waiters)
 #undef X
 #define X(name) sum->repair_##name += load(&meter->repair_##name);
-        LIMIT_COUNTS_REPAIR(X)
+    LIMIT_COUNTS_REPAIR(X)
 #undef X
-            sum->fullest = load(&meter->fullest) > sum->fullest ? load(&meter->fullest) : sum->fullest;
+    sum->fullest = load(&meter->fullest) > sum->fullest ? load(&meter->fullest) : sum->fullest;
     sum->denied_ms = denied_ms > sum->denied_ms ? denied_ms : sum->denied_ms;
     if (end_ms && (!sum->next_end_ms || end_ms < sum->next_end_ms))
         sum->next_end_ms = end_ms;

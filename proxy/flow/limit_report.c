@@ -113,8 +113,8 @@ static void report_places(FILE *out, const struct limit_entry *entry, uint64_t n
     struct limit_sum sum;
 
     limit_sum(entry->record, &sum);
-    fprintf(out, "%-16s %llu places held, %llu of one key at most", entry->record->name, (unsigned long long)sum.leases,
-            (unsigned long long)sum.fullest);
+    fprintf(out, "%-16s %llu places held, the fullest key has %llu", entry->record->name,
+            (unsigned long long)sum.leases, (unsigned long long)sum.fullest);
     if (entry->rule)
         fprintf(out, " of %lld", (long long)entry->rule->limit);
     if (sum.next_end_ms)

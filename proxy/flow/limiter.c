@@ -90,6 +90,18 @@ static bool make_room(uint8_t **room, size_t *cap, size_t len)
     return *room;
 }
 
+bool limiter_key(struct limiter *limiter, const struct rule *rule, const uint8_t *subject, size_t len,
+                 struct limit_slice *key)
+{
+    if (!make_room(&limiter->key, &limiter->key_cap, rule->prefix_len + len + 1))
+        return false;
+    memcpy(limiter->key, rule->prefix, rule->prefix_len);
+    if (len)
+        memcpy(limiter->key + rule->prefix_len, subject, len);
+    *key = (struct limit_slice){limiter->key, rule->prefix_len + len};
+    return true;
+}
+
 /* LIM.TRY: what it stands for takes its place in args. */
 static bool expand(struct limiter *limiter, uint32_t *argc)
 {

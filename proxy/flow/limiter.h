@@ -71,6 +71,10 @@ void limiter_reconfigure(struct limiter *limiter);
 /* Parses a command of class LIMIT in canonical form into `call`, which points into `bytes`. False: see `error`. */
 bool limiter_parse(struct limiter *limiter, const struct command *row, const uint8_t *bytes, size_t len);
 
+/* The key of a rule's subject, in the room that LIM.TRY uses. False: no memory. */
+bool limiter_key(struct limiter *limiter, const struct rule *rule, const uint8_t *subject, size_t len,
+                 struct limit_slice *key);
+
 /* Writes the parsed call's request to `out` and returns its length. */
 size_t limiter_encode(struct limiter *limiter, const struct backend *backend, enum limit_form form,
                       int64_t deadline_us);

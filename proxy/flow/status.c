@@ -7,6 +7,7 @@
 
 #include "conf/conf.h"
 #include "proxy/flow/client.h"
+#include "proxy/flow/limit.h"
 #include "proxy/flow/limit_report.h"
 #include "proxy/flow/repair.h"
 #include "proxy/flow/repairer.h"
@@ -130,6 +131,7 @@ static void write_help(FILE *out, const struct worker *worker, uint64_t now_ms)
     fputs("RESPGATE <subcommand>: what this proxy does and why. The backend is not asked.\r\n", out);
     for (size_t i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++)
         fprintf(out, "%-8s  %s\r\n", subjects[i].name, subjects[i].help);
+    fputs("LEASES rule [subject]  how many places of that semaphore the backend says are held\r\n", out);
     fputs("EXPLAIN command [argument ...]  what would become of that command, and why\r\n", out);
 }
 
@@ -150,6 +152,8 @@ size_t status_command(struct client *client, const struct call *call)
 
     if (call->argc > 2 && arg_is(call->sub, call->sub_len, "EXPLAIN"))
         return repair_explain(client, call);
+    if (call->argc > 2 && call->argc < 5 && arg_is(call->sub, call->sub_len, "LEASES"))
+        return limit_leases(client, call);
     if (!subject) {
         client_answer_error(client, "ERR unknown subcommand or wrong number of arguments. Try RESPGATE HELP.",
                             &client->worker->counters.replied);
