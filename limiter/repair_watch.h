@@ -30,9 +30,9 @@ struct repair_stats {
     uint64_t unasked;                     /* acts that added, without a check */
     uint64_t late;                        /* acts that found no reservation, for whatever reason */
     uint64_t above;                       /* checks that were told more than the maximum */
-    uint64_t unused;                      /* checks that were told of room, and no act followed */
     int64_t most;                         /* the largest count told by the backend */
     uint64_t born, endless;               /* counters that began; those without an end a second later */
+    uint64_t unused;                      /* checks that were told of room, and no act followed */
     struct repair_clocks scores, cutoffs; /* of ZADD and ZREMRANGEBYSCORE */
 };
 

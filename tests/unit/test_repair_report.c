@@ -128,7 +128,7 @@ static void test_no_room(void **state)
 
 static void test_workers_are_added_up(void **state)
 {
-    struct repair_stats one = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, {1, -5, 5}, {0}}, sum = {0};
+    struct repair_stats one = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, {1, -5, 5}, {0}}, sum = {0};
     (void)state;
 
     repair_stats_add(&sum, &one);
@@ -139,6 +139,7 @@ static void test_workers_are_added_up(void **state)
     repair_stats_add(&sum, &one);
     assert_true(sum.checks == 2 && sum.refused == 4 && sum.acts == 6 && sum.overlaps == 8 && sum.unasked == 10);
     assert_true(sum.late == 12 && sum.above == 14 && sum.most == 8 && sum.born == 18 && sum.endless == 20);
+    assert_int_equal(sum.unused, 22);
     assert_true(sum.scores.seen == 3 && sum.scores.least_us == -9 && sum.scores.most_us == 5);
     assert_true(sum.cutoffs.seen == 2 && sum.cutoffs.least_us == 4 && sum.cutoffs.most_us == 6);
 }
