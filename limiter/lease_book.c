@@ -168,6 +168,11 @@ static void drop(struct lease_book *book, uint32_t *link)
     book->count--;
 }
 
+bool lease_book_has(struct lease_book *book, struct lease_id id)
+{
+    return *lease_link(book, id.token) != NONE;
+}
+
 bool lease_book_end(struct lease_book *book, struct lease_id id)
 {
     uint32_t *link = lease_link(book, id.token);

@@ -73,7 +73,6 @@ struct limit_sum {
 #undef X
     uint64_t denied;            /* for all reasons */
     uint64_t denied_ms;         /* when it denied last, on the loops' clock; 0: never */
-    uint64_t next_end_ms;       /* when the first lease ends; 0: none runs */
     uint64_t stops_at, hold_us; /* as the worker has learnt that learnt most */
 };
 

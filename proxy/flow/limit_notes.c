@@ -4,6 +4,7 @@
 #include "limiter/limit_said.h"
 #include "limiter/repair_watch.h"
 #include "proxy/flow/client.h"
+#include "proxy/flow/lease_notes.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limit_book.h"
 #include "proxy/flow/limiter.h"
@@ -30,50 +31,11 @@ static struct limit_meter *meter_of_call(const struct limiter *limiter)
     return limit_book_meter(worker->settings->limit_book, rule, worker->index);
 }
 
-/* Which argument of the script is the token, or the first of them; -1: none. */
-static int token_at(enum limit_script_id script)
-{
-    switch (script) {
-    case SCRIPT_sem_acquire:
-    case SCRIPT_sem_acquire_fifo:
-        return 2;
-    case SCRIPT_sem_renew:
-    case SCRIPT_sem_release:
-        return 0;
-    default:
-        return -1;
-    }
-}
-
-static struct lease_id lease_of(const struct lease_book *book, const struct limit_call *call, unsigned at)
-{
-    const struct limit_argument *token = &call->arguments[at];
-
-    return lease_id(book, call->keys[0].bytes, call->keys[0].len, token->bytes, token->len);
-}
-
-/* Who releases several holds none of them any more, whatever the reply is. */
-static struct lease_id note_lease_of_call(const struct limiter *limiter)
-{
-    const struct limit_call *call = &limiter->call;
-    int at = token_at(call->script);
-    struct lease_book *book =
-        at >= 0 || call->script == SCRIPT_sem_clear ? limiter_leases((struct limiter *)limiter) : NULL;
-
-    if (!book)
-        return (struct lease_id){0};
-    for (unsigned i = 1; call->script == SCRIPT_sem_release && i < call->argument_count; i++)
-        lease_book_end(book, lease_of(book, call, i));
-    if (at < 0)
-        return lease_id(book, call->keys[0].bytes, call->keys[0].len, NULL, 0);
-    return lease_of(book, call, (unsigned)at);
-}
-
-struct limit_note limit_note_of_call(const struct limiter *limiter)
+struct limit_note limit_note_of_call(struct limiter *limiter)
 {
     return (struct limit_note){
         .meter = meter_of_call(limiter),
-        .lease = note_lease_of_call(limiter),
+        .lease = lease_note_call(limiter),
         .asks = limit_facts_asks(&limiter->call),
     };
 }
@@ -156,56 +118,6 @@ void limit_note_repair_down(const struct worker *worker, const struct repair_rul
         atomic_store_explicit(&meter->denied_ms, now_ms(worker), memory_order_relaxed);
 }
 
-/* --- leases --- */
-
-static void hold(struct limiter *limiter, const struct limit_note *note, int64_t left_ms)
-{
-    if (limiter->leases)
-        lease_book_hold(limiter->leases, note->lease, note->meter, ((int64_t)now_ms(limiter->worker) + left_ms) * 1000);
-}
-
-static void note_acquired(struct limiter *limiter, const struct limit_note *note, const uint8_t *reply, size_t len)
-{
-    int64_t fields[SEM_FIELDS];
-
-    if (!limit_reply_read(reply, len, fields, SEM_FIELDS) || !fields[SEM_GRANTED])
-        return;
-    counter_add(fields[SEM_ALREADY] ? &note->meter->leases_resumed : &note->meter->leases_granted, 1);
-    hold(limiter, note, fields[SEM_LEASE_LEFT_MS]);
-}
-
-static void note_renewed(struct limiter *limiter, const struct limit_note *note, int64_t left_ms)
-{
-    if (left_ms > 0)
-        hold(limiter, note, left_ms);
-    else if (limiter->leases && lease_book_end(limiter->leases, note->lease))
-        note(note->meter, leases_expired);
-}
-
-static void note_released(struct limiter *limiter, const struct limit_note *note, int64_t n, bool all)
-{
-    counter_add(&note->meter->leases_released, (uint64_t)n);
-    if (limiter->leases && all)
-        lease_book_end_all(limiter->leases, note->lease.key);
-    else if (limiter->leases)
-        lease_book_end(limiter->leases, note->lease);
-}
-
-static void note_lease(struct limiter *limiter, const struct limit_note *note, enum limit_script_id script,
-                       const uint8_t *reply, size_t len)
-{
-    int64_t n;
-
-    if (script == SCRIPT_sem_acquire || script == SCRIPT_sem_acquire_fifo)
-        note_acquired(limiter, note, reply, len);
-    else if (len < 4 || reply[0] != ':' || !number_read(reply + 1, len - 3, &n) || n < 0)
-        return;
-    else if (script == SCRIPT_sem_renew)
-        note_renewed(limiter, note, n);
-    else if (script == SCRIPT_sem_release || script == SCRIPT_sem_clear)
-        note_released(limiter, note, n, script == SCRIPT_sem_clear);
-}
-
 /* --- when it has ended --- */
 
 void limit_note_reply(struct limiter *limiter, const struct limit_note *note, enum limit_script_id script, bool shadow,
@@ -221,7 +133,7 @@ void limit_note_reply(struct limiter *limiter, const struct limit_note *note, en
     else
         note_verdict(limiter, note->meter, said, shadow, reason);
     if (script >= SCRIPT_sem_acquire)
-        note_lease(limiter, note, script, reply, len);
+        lease_note_reply(limiter, note->meter, note->lease, script, reply, len);
 }
 
 void limit_note_served(const struct limit_note *note)
@@ -246,31 +158,6 @@ void limit_note_duration(struct worker *worker, const struct limit_note *note, c
 }
 
 /* --- once a second --- */
-
-static void on_expired(void *arg, void *of)
-{
-    (void)arg;
-    note((struct limit_meter *)of, leases_expired);
-}
-
-static void on_running(void *arg, void *of, int64_t end_us)
-{
-    struct limit_meter *meter = of;
-    uint64_t end_ms = (uint64_t)(end_us / 1000), first_ms = atomic_load(&meter->next_end_ms);
-
-    (void)arg;
-    if (!first_ms || end_ms < first_ms)
-        atomic_store_explicit(&meter->next_end_ms, end_ms, memory_order_relaxed);
-}
-
-static void on_held(void *arg, void *of, uint32_t leases)
-{
-    struct limit_meter *meter = of;
-
-    (void)arg;
-    meter->leases_now += leases;
-    meter->fullest_now = leases > meter->fullest_now ? leases : meter->fullest_now;
-}
 
 static void publish_repair(const struct worker *worker, struct limit_meter *meter, unsigned rule)
 {
@@ -304,30 +191,20 @@ void limit_notes_second(struct limiter *limiter)
 {
     const struct worker *worker = limiter->worker;
     const struct limit_book *book = worker->settings->limit_book;
-    const struct lease_visitor visitor = {.expired = on_expired, .runs = on_running, .held = on_held};
 
     for (size_t i = 0; i < book->n; i++) {
         struct limit_meter *meter = &book->at[i].record->meters[worker->index];
 #define X(name) meter->name##_now = 0;
         LIMIT_GAUGES(X)
 #undef X
-        atomic_store_explicit(&meter->next_end_ms, 0, memory_order_relaxed);
     }
-    if (limiter->leases)
-        lease_book_tick(limiter->leases, (int64_t)now_ms(worker) * 1000, &visitor);
+    lease_notes_second(limiter);
     limit_wait_count(limiter);
     for (size_t i = 0; i < book->n; i++)
         publish(worker, &book->at[i]);
 }
 
 /* --- another configuration --- */
-
-static void *keep(void *arg, void *of)
-{
-    const struct worker *worker = arg;
-
-    return limit_book_keep(worker->settings->limit_book, of, worker->index);
-}
 
 /* The repair's figures begin anew with each configuration; what was counted stays. */
 static void begin_repairs(const struct worker *worker)
@@ -349,9 +226,8 @@ void limit_notes_move(struct limiter *limiter)
 
     TAILQ_FOREACH(client, &worker->clients, link)
     STAILQ_FOREACH(kept, &client->limit_calls, link)
-    kept->note.meter = keep(worker, kept->note.meter);
+    kept->note.meter = limit_book_keep(worker->settings->limit_book, kept->note.meter, worker->index);
     limit_wait_move(limiter);
-    if (limiter->leases)
-        lease_book_hand_over(limiter->leases, keep, worker);
+    lease_notes_move(limiter);
     begin_repairs(worker);
 }

@@ -1,7 +1,7 @@
 /*
  * What a worker notes of limiter calls, for those who watch: what each came to, by limit (limit_book.h), and which
- * places of semaphores it has given and not seen given back (limiter/lease_book.h). On the data path that is a few
- * plain additions for each call; the rest is done by the worker's clock of a second.
+ * places of semaphores it has given (lease_notes.h). On the data path that is a few plain additions for each call; the
+ * rest is done by the worker's clock of a second.
  *
  * Thread: the worker's.
  */
@@ -29,7 +29,7 @@ struct limit_note {
 };
 
 /* The note of the parsed call. */
-struct limit_note limit_note_of_call(const struct limiter *limiter);
+struct limit_note limit_note_of_call(struct limiter *limiter);
 /* That of a command of clients that know nothing of limits. */
 struct limit_note limit_note_of_repair(const struct worker *worker, const struct repair_rule *rule);
 

@@ -214,7 +214,7 @@ struct local_limit *limiter_local(struct limiter *limiter)
 struct lease_book *limiter_leases(struct limiter *limiter)
 {
     if (!limiter->leases)
-        limiter->leases = lease_book_new(limiter->worker->settings->limiter.memory, worker_random(limiter->worker));
+        limiter->leases = lease_book_new(limiter->worker->settings->limiter.memory, limiter->worker->crew->lease_seed);
     return limiter->leases;
 }
 

@@ -17,12 +17,12 @@
 
 #include "limiter/limit_call.h"
 #include "limiter/rule.h"
+#include "proxy/flow/lease_notes.h"
 #include "proxy/flow/settings.h"
 
 struct backend;
 struct command;
 struct deny_cache;
-struct lease_book;
 struct limit_kept;
 struct limit_wait;
 struct local_limit;
@@ -53,6 +53,7 @@ struct limiter {
     struct deny_cache *denials; /* NULL: none are kept */
     struct local_limit *local;  /* NULL: nothing was counted here yet */
     struct lease_book *leases;  /* NULL: none was ever given */
+    struct lease_strays strays;
     SLIST_HEAD(, limit_kept) spare;
     unsigned n_spare;
     TAILQ_HEAD(, limit_wait) waits; /* who waits, the oldest first */

@@ -265,7 +265,8 @@ bool crew_init(struct crew *crew, struct settings *settings)
     memset(crew, 0, sizeof(*crew));
     crew->workers = calloc(settings->workers, sizeof(*crew->workers));
     crew->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!crew->workers || crew->done_fd < 0)
+    if (!crew->workers || crew->done_fd < 0 ||
+        getrandom(&crew->lease_seed, sizeof(crew->lease_seed), 0) != sizeof(crew->lease_seed))
         return false;
     for (; crew->count < settings->workers; crew->count++)
         if (!worker_init(&crew->workers[crew->count], crew, settings, crew->count))

@@ -48,7 +48,8 @@
 #define LIMIT_GAUGES(X)                                                                                                \
     X(leases)  /* that run, as far as is known here */                                                                 \
     X(fullest) /* the most of one key */                                                                               \
-    X(waiters)
+    X(waiters)                                                                                                         \
+    X(next_end_ms) /* when the first of the leases ends; 0: none runs */
 
 #define LIMIT_COUNTS(X) LIMIT_COUNTS_CALLS(X) LIMIT_COUNTS_LEASES(X)
 
@@ -62,7 +63,6 @@ struct limit_meter {
     LIMIT_COUNTS_REPAIR(X)
 #undef X
     _Atomic uint64_t denied_ms;                 /* when it denied last, on the loop's clock; 0: never */
-    _Atomic uint64_t next_end_ms;               /* when the first of its leases ends; 0: there is none */
     _Atomic uint64_t learnt, stops_at, hold_us; /* of repair: from how many pauses, and what */
 #define X(name) uint64_t name##_now;
     LIMIT_GAUGES(X) /* the worker's own, while it counts */
