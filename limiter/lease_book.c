@@ -168,9 +168,14 @@ static void drop(struct lease_book *book, uint32_t *link)
     book->count--;
 }
 
-bool lease_book_has(struct lease_book *book, struct lease_id id)
+bool lease_book_extend(struct lease_book *book, struct lease_id id, int64_t end_us)
 {
-    return *lease_link(book, id.token) != NONE;
+    uint32_t at = *lease_link(book, id.token);
+
+    if (at == NONE)
+        return false;
+    book->lease[at].end_us = end_us;
+    return true;
 }
 
 bool lease_book_end(struct lease_book *book, struct lease_id id)

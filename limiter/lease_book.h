@@ -31,7 +31,8 @@ struct lease_id lease_id(const struct lease_book *book, const uint8_t *key, size
 
 /* It runs until `end_us` now. `of` is whose it is, the same for all of a key. False: there is no room. */
 bool lease_book_hold(struct lease_book *book, struct lease_id id, void *of, int64_t end_us);
-bool lease_book_has(struct lease_book *book, struct lease_id id);
+/* The same if it is known; else false. */
+bool lease_book_extend(struct lease_book *book, struct lease_id id, int64_t end_us);
 /* It runs no longer. False: it is not known. */
 bool lease_book_end(struct lease_book *book, struct lease_id id);
 /* No lease of this key runs any longer; how many did. */

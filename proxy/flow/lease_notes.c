@@ -21,10 +21,15 @@ static void count_lease(_Atomic uint64_t *counter)
 
 /* --- other workers' --- */
 
-static void note_stray(struct limiter *limiter, struct lease_id id)
+static bool is_alone(const struct limiter *limiter)
 {
-    if (limiter->worker->crew->count > 1 && limiter->strays.n < LEASE_STRAYS_MAX)
-        limiter->strays.at[limiter->strays.n++] = id;
+    return limiter->worker->crew->count == 1;
+}
+
+static void note_stray(struct limiter *limiter, struct lease_id id, int64_t end_us)
+{
+    if (!is_alone(limiter) && limiter->strays.n < LEASE_STRAYS_MAX)
+        limiter->strays.at[limiter->strays.n++] = (struct lease_stray){id, end_us};
 }
 
 struct stray_order {
@@ -32,13 +37,20 @@ struct stray_order {
     struct lease_strays strays;
 };
 
-/* Whoever sent it has them in its book, or nobody has. */
+static void take_stray(struct lease_book *book, const struct lease_stray *stray)
+{
+    if (!stray->end_us)
+        lease_book_end(book, stray->id);
+    else
+        lease_book_extend(book, stray->id, stray->end_us);
+}
+
 static void take_strays(struct worker *worker, struct errand *errand)
 {
     struct stray_order *order = OWNER_OF(errand, struct stray_order, errand);
 
     for (unsigned i = 0; worker->limiter->leases && i < order->strays.n; i++)
-        lease_book_end(worker->limiter->leases, order->strays.at[i]);
+        take_stray(worker->limiter->leases, &order->strays.at[i]);
     free(order);
 }
 
@@ -85,7 +97,7 @@ static struct lease_id id_of(const struct lease_book *book, const struct limit_c
 static void end(struct limiter *limiter, struct lease_id id)
 {
     if (!lease_book_end(limiter->leases, id))
-        note_stray(limiter, id);
+        note_stray(limiter, id, 0);
 }
 
 struct lease_id lease_note_call(struct limiter *limiter)
@@ -102,28 +114,35 @@ struct lease_id lease_note_call(struct limiter *limiter)
 
 /* --- its reply --- */
 
+/* Where nobody else can have it in a book, it was granted before there was one. */
+static void extend(struct limiter *limiter, struct limit_meter *meter, struct lease_id id, int64_t end_us)
+{
+    if (is_alone(limiter))
+        lease_book_hold(limiter->leases, id, meter, end_us);
+    else if (!lease_book_extend(limiter->leases, id, end_us))
+        note_stray(limiter, id, end_us);
+}
+
 static void note_acquired(struct limiter *limiter, struct limit_meter *meter, struct lease_id id, const uint8_t *reply,
                           size_t len)
 {
-    int64_t fields[SEM_FIELDS];
+    int64_t fields[SEM_FIELDS], end_us;
 
     if (!limit_reply_read(reply, len, fields, SEM_FIELDS) || !fields[SEM_GRANTED])
         return;
+    end_us = now_us(limiter) + fields[SEM_LEASE_LEFT_MS] * 1000;
     count_lease(fields[SEM_ALREADY] ? &meter->leases_resumed : &meter->leases_granted);
-    if (fields[SEM_ALREADY] && !lease_book_has(limiter->leases, id))
-        note_stray(limiter, id);
-    lease_book_hold(limiter->leases, id, meter, now_us(limiter) + fields[SEM_LEASE_LEFT_MS] * 1000);
+    if (fields[SEM_ALREADY])
+        extend(limiter, meter, id, end_us);
+    else
+        lease_book_hold(limiter->leases, id, meter, end_us);
 }
 
 static void note_renewed(struct limiter *limiter, struct limit_meter *meter, struct lease_id id, int64_t left_ms)
 {
-    bool known = lease_book_has(limiter->leases, id);
-
-    if (!known)
-        note_stray(limiter, id);
     if (left_ms > 0)
-        lease_book_hold(limiter->leases, id, meter, now_us(limiter) + left_ms * 1000);
-    else if (known && lease_book_end(limiter->leases, id))
+        extend(limiter, meter, id, now_us(limiter) + left_ms * 1000);
+    else if (lease_book_end(limiter->leases, id))
         count_lease(&meter->leases_expired);
 }
 

@@ -1,7 +1,7 @@
 /*
  * What a worker notes of the places of semaphores that it has given: into its book (limiter/lease_book.h) when they
- * are granted, out of it when they are given back. A client that gives back, or renews, what another worker's client
- * was granted makes that worker's book wrong; once a second it is told so.
+ * are granted, out of it when they are given back. A lease stands in one book only, of the worker that it was granted
+ * through. When it is renewed or given back through another one, that one tells all others once a second.
  *
  * Thread: the worker's.
  */
@@ -16,13 +16,15 @@
 struct limit_meter;
 struct limiter;
 
-/* Leases that are not, or not any more, in this worker's book alone. When there are more, the figures are off by those.
- */
+/* What there is to tell. When it is more, the figures are off by the rest. */
 enum { LEASE_STRAYS_MAX = 256 };
 
 struct lease_strays {
     unsigned n;
-    struct lease_id at[LEASE_STRAYS_MAX];
+    struct lease_stray {
+        struct lease_id id;
+        int64_t end_us; /* 0: it runs no longer */
+    } at[LEASE_STRAYS_MAX];
 };
 
 /* The key and the first token of the parsed call, if it is a semaphore's. Who releases several holds them no more. */

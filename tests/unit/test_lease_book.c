@@ -83,7 +83,9 @@ static void test_granted_renewed_released_expired(void **state)
     tick(99);
     expect(2, 1, 2, 2);
     assert_int_equal(first_end_us, 100);
-    assert_true(lease_book_hold(book, id("a", "1"), &owners[0], 150));
+    assert_true(lease_book_hold(book, id("a", "1"), &owners[0], 120));
+    assert_true(lease_book_extend(book, id("a", "1"), 150));
+    assert_false(lease_book_extend(book, id("c", "1"), 150));
     tick(100);
     expect(2, 1, 2, 2);
     assert_true(lease_book_end(book, id("a", "2")));
