@@ -69,6 +69,7 @@ static void answer(struct client *client, const struct reply_writer *w)
     uint8_t changed[512];
     size_t len = limiter->rule && limiter->rule->shadow ? limit_shadow(w->bytes, w->len, changed, sizeof(changed)) : 0;
 
+    client->has_worked = true;
     client_answer(client, len ? &(struct reply_writer){.bytes = changed, .len = len} : w,
                   &client->worker->counters.replied);
 }

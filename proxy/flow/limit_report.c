@@ -9,8 +9,10 @@ static void write_span(FILE *out, int64_t ms)
 {
     if (ms % 1000)
         fprintf(out, "%lldms", (long long)ms);
-    else
+    else if (ms % 3600000)
         fprintf(out, "%llds", (long long)ms / 1000);
+    else
+        fprintf(out, "%lldh", (long long)ms / 3600000);
 }
 
 static void write_rule(FILE *out, const struct rule *rule)

@@ -287,7 +287,7 @@ static struct limit_wait *begin(struct client *client, const struct call *call)
     TAILQ_INSERT_TAIL(&limiter->waits, wait, link);
     limiter->n_waits++;
     client->wait = wait;
-    client->blocked = true;
+    client->blocked = client->has_worked = true;
     count(client->worker, limits);
     return wait;
 }

@@ -323,7 +323,7 @@ def test_stats_json_says_what_each_limit_is(start_respgate, redis_server):
     shown = told(gate, "api")
     assert {key: shown[key] for key in ("kind", "mode", "terms", "count", "period_ms", "burst", "deny_cache",
                                         "on_backend_down", "prefix")} == {
-        "kind": "gcra", "mode": "deny", "terms": "5/3600s, burst 2", "count": 5, "period_ms": 3600000, "burst": 2,
+        "kind": "gcra", "mode": "deny", "terms": "5/1h, burst 2", "count": 5, "period_ms": 3600000, "burst": 2,
         "deny_cache": True, "on_backend_down": "deny", "prefix": "rl:api:"}
     assert shown["last_minute"] == {"admitted": 2, "denied": 2} and shown["calls"]["denied_cached"] == 1
     assert 0 <= stats(gate)["now_ms"] - shown["last_denied_ms"] < 60000 and shown["p99_us"] > 0

@@ -42,7 +42,7 @@ def test_limits_tells_each_with_its_numbers_and_counts(gate):
         ["api", "gcra", "deny"], ["jobs", "semaphore", "deny"], ["log", "slide-log", "deny"], ["sld", "slide", "deny"],
         ["win", "window", "deny"], ["slots", "zset", "enforce"], ["seen", "zset", "observe"], ["hits", "incr", "observe"],
         ["(none)", "none", "deny"]]
-    assert re.search(r"  5/3600s, burst 5: 5 admitted, 2 denied, the last denial \d+\.\ds ago$", told[0])
+    assert re.search(r"  5/1h, burst 5: 5 admitted, 2 denied, the last denial \d+\.\ds ago$", told[0])
     assert told[1].endswith("max 5, lease 60s: 0 admitted, 0 denied")
     assert told[5].endswith("key:concurrent:*, max 2: 1 checks, 0 refused, 0 acts")
     assert told[-1].endswith(": 1 admitted, 0 denied")
