@@ -108,8 +108,8 @@ size_t dispatch_plain(struct client *client, const struct call *call)
 
     if (unread && !client->throttles && !go_aside(client, call, &used))
         return used;
-    lane = dispatch_lane(client);
-    if (!lane)
+    lane = choose_lane(client);
+    if (!lane || must_wait(client, lane))
         return 0;
     if (call->row->cls == COMMAND_LIMIT)
         return limit_dispatch(client, lane, call);
@@ -176,8 +176,8 @@ static size_t dispatch_multi(struct client *client, const struct call *call)
 
     if (call->argc != 1)
         return dispatch_plain(client, call);
-    lane = dispatch_lane(client);
-    if (!lane)
+    lane = choose_lane(client);
+    if (!lane || must_wait(client, lane))
         return 0;
     used = burst_try(client, call, lane);
     return used ? used : dispatch_on_pin(client, call);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "limiter/limit_reply.h"
+#include "protocol/reply.h"
 #include "proxy/flow/limit_book.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/worker.h"
@@ -126,13 +127,17 @@ static void extend(struct limiter *limiter, struct limit_meter *meter, struct le
 static void note_acquired(struct limiter *limiter, struct limit_meter *meter, struct lease_id id, const uint8_t *reply,
                           size_t len)
 {
-    int64_t fields[SEM_FIELDS], end_us;
+    const uint8_t *at = reply, *reply_end = reply + len;
+    int64_t left_ms, already;
 
-    if (!limit_reply_read(reply, len, fields, SEM_FIELDS) || !fields[SEM_GRANTED])
+    if (!reply_starts_with(reply, len, "*10\r\n:1\r\n") ||
+        !limit_reply_next(&at, reply_end, 1 + SEM_LEASE_LEFT_MS, &left_ms) ||
+        !limit_reply_next(&at, reply_end, SEM_ALREADY - SEM_LEASE_LEFT_MS - 1, &already))
         return;
-    end_us = now_us(limiter) + fields[SEM_LEASE_LEFT_MS] * 1000;
-    count_lease(fields[SEM_ALREADY] ? &meter->leases_resumed : &meter->leases_granted);
-    if (fields[SEM_ALREADY])
+    int64_t end_us = now_us(limiter) + left_ms * 1000;
+
+    count_lease(already ? &meter->leases_resumed : &meter->leases_granted);
+    if (already)
         extend(limiter, meter, id, end_us);
     else
         lease_book_hold(limiter->leases, id, meter, end_us);

@@ -42,6 +42,22 @@ static void test_replies(void **state)
     expect(SCRIPT_lim_reset, "", LIMIT_SAID_NOTHING, 0);
 }
 
+static void test_some_fields_only(void **state)
+{
+    const char *reply = "*10\r\n:1\r\n:5\r\n:5\r\n:9000\r\n:77\r\n:-1\r\n:1\r\n:-1\r\n:-1\r\n:0\r\n";
+    const uint8_t *at = (const uint8_t *)reply, *end = at + strlen(reply);
+    int64_t n;
+
+    (void)state;
+    assert_true(limit_reply_next(&at, end, 1 + SEM_LEASE_LEFT_MS, &n) && n == 9000);
+    assert_true(limit_reply_next(&at, end, SEM_ALREADY - SEM_LEASE_LEFT_MS - 1, &n) && n == 1);
+    assert_true(limit_reply_next(&at, end, 2, &n) && n == 0 && at == end);
+    assert_false(limit_reply_next(&at, end, 0, &n));
+    assert_false(limit_reply_next(&at, end, 1, &n));
+    at = (const uint8_t *)"$1\r\nx\r\n";
+    assert_false(limit_reply_next(&at, at + 7, 0, &n));
+}
+
 static void check(const char *command, bool asks)
 {
     assert_true(parse_words(split(command)));
@@ -72,6 +88,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_some_fields_only),
         cmocka_unit_test(test_who_asks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
