@@ -2,6 +2,8 @@
 
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 
@@ -16,7 +18,7 @@ from test_repair import pool_of
 from test_switch import FAST
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
-from fakeredis import FakeRedis, reply  # noqa: E402 pylint: disable=wrong-import-position
+from fakeredis import FakeRedis, close_after, hold, reply  # noqa: E402 pylint: disable=wrong-import-position
 
 REPAIRS = {"slots": {"kind": "zset", "match": "key:concurrent:*", "mode": "enforce", "max": "2"},
            "seen": {"kind": "zset", "match": "key:seen:*", "mode": "observe"},
@@ -203,14 +205,30 @@ def test_workers_tell_each_other_of_leases(start_respgate, redis_server):
     assert of(gate, "semaphore_lease_expirations_total", "jobs") == 0
 
 
-def test_a_lost_call_failed_and_a_late_one_is_told_as_that(start_respgate):
+def test_calls_that_get_no_verdict(start_respgate):
+    """One comes too late, one is lost with its connection, of two the client goes away, in flight and in WAIT."""
     with FakeRedis() as fake:
         fake.on("EVAL", reply(b"-RGUNAVAIL the limiter call came after its deadline\r\n"))
-        gate = start_respgate(fake.url(), settings={**QUICK, **rule_settings()})
+        gate = start_respgate(fake.url(), settings=rule_settings())
         wait_for_metric(gate, "respgate_ready", 1)
-        with gate.connect() as client:
-            assert isinstance(take(client, "api"), ErrorReply)
+        client = gate.connect()
+        assert isinstance(take(client, "api"), ErrorReply)
         assert of(gate, "limit_late_checks_total", "api") == 1 and outcomes(gate, "api") == {"failed": 1}
+        fake.on("EVAL", close_after())
+        assert "RGUNKNOWN" in take(client, "win")
+        assert outcomes(gate, "win") == {"failed": 1}
+        fake.on("EVAL", hold(b"+late\r\n"))
+        client.command("LIM.TRY", "log", "u")
+        fake.wait_held()
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        wait_until(lambda: outcomes(gate, "log") == {"failed": 1}, what="the client to be missed")
+        waiter = gate.connect()
+        waiter.command("LIM.TRY", "jobs", "u", "TOKEN", "t", "WAIT", 60000)
+        wait_for(gate, "semaphore_waiters", "jobs", 1)
+        waiter.close()
+        wait_until(lambda: outcomes(gate, "jobs") == {"failed": 1}, what="the waiter to be missed")
+        fake.release()
 
 
 # ---- repair ----
