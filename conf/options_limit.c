@@ -149,8 +149,8 @@ static const struct option limiter_options[] = {
      .min = 65536,
      .max = INT64_C(1) << 30,
      .initial = "1MiB",
-     .doc = "What each worker may spend on denials kept and, as much again each, on limits counted here and on "
-            "checks remembered by the rules of repair."},
+     .doc = "What each worker may spend on denials kept and, as much again each, on limits counted here, on checks "
+            "remembered by the rules of repair, and on places of semaphores that are counted as held."},
 };
 
 const struct section limiter_section = {

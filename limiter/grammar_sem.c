@@ -176,12 +176,28 @@ static bool parse_revoke(struct grammar *g)
     return true;
 }
 
+static void put_counted(struct grammar *g, const struct limit_slice *key)
+{
+    grammar_key(g, key, COMPANION_NONE | COMPANION_HELD);
+    grammar_key(g, key, COMPANION_WAIT);
+}
+
 static bool parse_count(struct grammar *g)
 {
     g->call->script = SCRIPT_sem_count;
-    grammar_key(g, &g->args[1], COMPANION_NONE | COMPANION_HELD);
-    grammar_key(g, &g->args[1], COMPANION_WAIT);
+    put_counted(g, &g->args[1]);
     return true;
+}
+
+void limit_call_leases(struct limit_call *call, const struct limit_slice *key, int64_t max)
+{
+    struct grammar g = {.call = call};
+
+    grammar_start(call);
+    call->script = SCRIPT_sem_leases;
+    call->repeatable = true;
+    put_counted(&g, key);
+    grammar_put_number(&g, max);
 }
 
 static bool parse_holders(struct grammar *g)

@@ -93,6 +93,9 @@ struct limit_call {
 bool limit_call_parse(struct limit_call *call, const struct command *row, const struct limit_slice *args, uint32_t argc,
                       const struct limit_settings *settings);
 
+/* Asks how many places of the semaphore at `key` are held, for people (scripts/sem_leases.lua). */
+void limit_call_leases(struct limit_call *call, const struct limit_slice *key, int64_t max);
+
 /*
  * Turns a parsed SEM.ACQUIRE ... FIFO into what gives up its place in the queue; to be sent when its WAIT is over or
  * its client is gone. The reply is for nobody.

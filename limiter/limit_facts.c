@@ -187,3 +187,22 @@ bool limit_facts_lowers(const struct limit_call *call)
         return false;
     return call->script == SCRIPT_cl_throttle ? terms.cost < 0 : word_is(call, 0, "refund");
 }
+
+bool limit_facts_asks(const struct limit_call *call)
+{
+    switch (call->script) {
+    case SCRIPT_lim_gcra:
+    case SCRIPT_lim_window:
+    case SCRIPT_lim_slide:
+    case SCRIPT_lim_slide_log:
+        return !word_is(call, 0, "refund");
+    case SCRIPT_cl_throttle:
+        return !limit_facts_lowers(call);
+    case SCRIPT_lim_multi:
+    case SCRIPT_sem_acquire:
+    case SCRIPT_sem_acquire_fifo:
+        return true;
+    default:
+        return false;
+    }
+}

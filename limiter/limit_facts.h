@@ -25,5 +25,8 @@ size_t limit_facts_down(const struct limit_call *call, struct down_call downs[LI
 /* Whether it can lower what its keys count, so that denials of them may be wrong from now on. */
 bool limit_facts_lowers(const struct limit_call *call);
 
+/* Whether it asks to be admitted, and does not only take back, release or look. */
+bool limit_facts_asks(const struct limit_call *call);
+
 /* Whether it makes a window slide: what a longer one on the same key counts, whose denials may be kept, gets less. */
 bool limit_facts_slides(const struct limit_call *call);

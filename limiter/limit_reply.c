@@ -52,3 +52,14 @@ bool limit_reply_read(const uint8_t *reply, size_t len, int64_t *fields, unsigne
     }
     return reply == end;
 }
+
+bool limit_reply_next(const uint8_t **at, const uint8_t *end, unsigned skip, int64_t *field)
+{
+    for (; skip > 0; skip--) {
+        const uint8_t *line_end = memchr(*at, '\n', (size_t)(end - *at));
+        if (!line_end)
+            return false;
+        *at = line_end + 1;
+    }
+    return read_line(at, end, ':', field);
+}

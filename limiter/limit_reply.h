@@ -72,4 +72,7 @@ void limit_reply_to_throttle(const int64_t limit[LIMIT_FIELDS], int64_t throttle
 /* An array of n integers, the whole reply; false when it is none. */
 bool limit_reply_read(const uint8_t *reply, size_t len, int64_t *fields, unsigned n);
 
+/* Some of them only: reads the one that `skip` lines come before, and moves *at behind it; false when it is none. */
+bool limit_reply_next(const uint8_t **at, const uint8_t *end, unsigned skip, int64_t *field);
+
 void limit_reply_put(struct reply_writer *w, const int64_t *fields, unsigned n);

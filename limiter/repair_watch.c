@@ -47,6 +47,7 @@ static void unacted(void *arg, const struct repair_check *check)
 {
     struct repair_watch *watch = arg;
 
+    watch->rules[check->rule].stats.unused++;
     repair_learn_count(&watch->rules[check->rule].learn, check->told, false);
 }
 

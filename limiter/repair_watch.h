@@ -32,6 +32,7 @@ struct repair_stats {
     uint64_t above;                       /* checks that were told more than the maximum */
     int64_t most;                         /* the largest count told by the backend */
     uint64_t born, endless;               /* counters that began; those without an end a second later */
+    uint64_t unused;                      /* checks that were told of room, and no act followed */
     struct repair_clocks scores, cutoffs; /* of ZADD and ZREMRANGEBYSCORE */
 };
 

@@ -66,6 +66,8 @@ struct rule_table *rule_table_new(const struct rule_spec *specs, size_t n)
     }
     if (table)
         qsort(table->rules, n, sizeof *table->rules, by_name);
+    for (size_t i = 0; table && i < n; i++)
+        table->rules[i].index = (unsigned)i;
     return table;
 }
 
@@ -199,12 +201,30 @@ bool rule_expand(const struct rule_table *table, const uint8_t *const *argv, con
     return true;
 }
 
+static bool begins(const struct rule *rule, const uint8_t *key, size_t len)
+{
+    return len >= rule->prefix_len && !memcmp(key, rule->prefix, rule->prefix_len);
+}
+
+const struct rule *rule_of_key(const struct rule_table *table, const uint8_t *key, size_t len)
+{
+    const struct rule *found = NULL;
+
+    for (size_t i = 0; i < table->n; i++) {
+        const struct rule *rule = &table->rules[i];
+
+        if (begins(rule, key, len) && (!found || rule->prefix_len > found->prefix_len))
+            found = rule;
+    }
+    return found;
+}
+
 bool rule_table_may_own(const struct rule_table *table, const uint8_t *key, size_t len)
 {
     for (size_t i = 0; i < table->n; i++) {
         const struct rule *rule = &table->rules[i];
 
-        if (rule->deny_cache && len >= rule->prefix_len && !memcmp(key, rule->prefix, rule->prefix_len))
+        if (rule->deny_cache && begins(rule, key, len))
             return true;
     }
     return false;

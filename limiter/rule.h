@@ -36,6 +36,7 @@ struct rule_spec {
 struct rule {
     const char *name, *prefix;
     size_t prefix_len;
+    unsigned index; /* in the order of their names */
     enum rule_kind kind;
     int64_t limit;            /* burst of a gcra, count of a window, max of a semaphore */
     int64_t count, period_ms; /* lease_ms of a semaphore is in period_ms, its count 0 */
@@ -54,6 +55,9 @@ void rule_table_free(struct rule_table *table); /* NULL is fine */
 size_t rule_table_count(const struct rule_table *table);
 const struct rule *rule_at(const struct rule_table *table, size_t i); /* in the order of their names */
 const struct rule *rule_find(const struct rule_table *table, const uint8_t *name, size_t len); /* NULL: none */
+
+/* The rule whose keys begin as this one does, the longest such beginning; NULL: none. */
+const struct rule *rule_of_key(const struct rule_table *table, const uint8_t *key, size_t len);
 
 /* Whether it may be a key of a rule whose denials are kept. */
 bool rule_table_may_own(const struct rule_table *table, const uint8_t *key, size_t len);

@@ -13,7 +13,7 @@
     X(cl_throttle) X(increx) X(lim_gcra) X(lim_multi) X(lim_reset) X(lim_slide) X(lim_slide_log) X(lim_window)         \
     X(repair_act) X(repair_check) X(repair_incr) X(repair_leave) X(repair_purge) X(repair_show)                        \
     X(sem_acquire) X(sem_acquire_fifo) X(sem_check) X(sem_clear) X(sem_count) X(sem_give_back) X(sem_holders)          \
-    X(sem_leave) X(sem_release) X(sem_renew) X(visible)
+    X(sem_leases) X(sem_leave) X(sem_release) X(sem_renew) X(visible)
 
 enum limit_script_id {
 #define X(name) SCRIPT_##name,

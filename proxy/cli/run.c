@@ -247,7 +247,7 @@ static bool init_process(struct process *process)
     scene->version = RESPGATE_VERSION;
     scene_start(scene);
     scene->journal = journal_new();
-    scene->history = history_new(&process->loop, &process->crew);
+    scene->history = history_new(scene);
     process->monitor = monitor_new(&process->loop, on_route, process);
     if (!scene->journal || !scene->history || !process->monitor)
         return false;

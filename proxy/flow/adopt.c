@@ -10,6 +10,7 @@
 #include "proxy/flow/error_code.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limit_kept.h"
+#include "proxy/flow/limit_notes.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/net/log.h"
 
@@ -73,9 +74,11 @@ static enum adopt_fit read_call(struct client *client, const struct command *row
         return ADOPT_NONE;
     while (n < LIMIT_ARGS_MAX && request_args_next(&walk, &args[n].bytes, &args[n].len))
         n++;
+    enum adopt_fit fit = adopt_call(table_of(client), sha, args + 2, n - 2, &client->worker->settings->limiter.calls,
+                                    &limiter->call, &limiter->adopted);
     limiter->rule = NULL;
-    return adopt_call(table_of(client), sha, args + 2, n - 2, &client->worker->settings->limiter.calls, &limiter->call,
-                      &limiter->adopted);
+    limiter->adoption = fit == ADOPT_FITS ? limiter->adopted.adoption : NULL;
+    return fit;
 }
 
 /* --- without a backend --- */
@@ -109,6 +112,7 @@ static size_t answer_down(struct client *client, const struct call *call)
     limit_log_down(client->worker->limiter, adoption->name, adoption->allow ? RULE_DOWN_ALLOW : RULE_DOWN_DENY);
     count(client->worker, limits);
     size_t len = say(client, client->pool->key.resp, adoption->allow, bytes, sizeof(bytes));
+    limit_note_script_down(client->worker->limiter);
     if (len)
         client_answer(client, &(struct reply_writer){.bytes = bytes, .len = len}, &client->worker->counters.replied);
     else
@@ -185,6 +189,7 @@ size_t adopt_encode_in_tunnel(struct client *client, const struct call *call)
     if (read_call(client, call->row, call->bytes, call->len) != ADOPT_FITS)
         return 0;
     count(client->worker, limits);
+    limit_note_queued(limiter);
     limiter->call.after = limiter->adopted.adoption->after;
     return limiter_encode(limiter, client->pin->pool->key.backend, LIMIT_EVAL, LIMIT_NEVER_US);
 }

@@ -247,7 +247,9 @@ static inline struct client *client_of(struct conn *conn)
 
 /* Takes the command at the front; returns the bytes consumed, 0 when it must wait (then a gate is shut). */
 size_t dispatch(struct client *client, const uint8_t *bytes, size_t len, size_t available);
-/* Sends on the shared lane, or the pin when there is one. */
+/* The shared lane, or the pin when there is one; NULL: the command must wait. */
+struct lane *dispatch_lane(struct client *client);
+/* Sends on it. */
 size_t dispatch_plain(struct client *client, const struct call *call);
 /* What a plain command's reply means; one that may make kept denials wrong makes them forgotten now and then. */
 enum request_kind dispatch_plain_kind(struct client *client, const struct call *call);

@@ -68,6 +68,13 @@ static bool must_wait(struct client *client, struct lane *lane)
     return client_waits_for_lane(client, lane);
 }
 
+struct lane *dispatch_lane(struct client *client)
+{
+    struct lane *lane = choose_lane(client);
+
+    return lane && !must_wait(client, lane) ? lane : NULL;
+}
+
 /*
  * A client that goes on asking without reading would hold up a shared lane with its replies; on a lane of its own the
  * backend holds them, as it would without a proxy. False: wait, or *used says that it was answered.

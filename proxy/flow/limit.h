@@ -70,15 +70,26 @@ void limit_forget(struct client *client);
 /* What a rule in shadow mode makes of a denial: the new length of `reply`, or 0 when it stays as it is. */
 size_t limit_shadow(const uint8_t *bytes, size_t len, uint8_t *reply, size_t cap);
 
+/* --- limit_leases.c --- */
+
+/* RESPGATE LEASES rule [subject], whose arguments are counted; nothing is in flight. */
+size_t limit_leases(struct client *client, const struct call *call);
+
 /* --- limit_wait.c --- */
 
 /* The parsed call asks to wait, or its client does so already. */
 size_t limit_wait_dispatch(struct client *client, struct lane *lane, const struct call *call);
 /* Whether its answer is there; then limit_wait_dispatch() gives it, with any lane. */
 bool limit_wait_is_over(const struct client *client);
+/* Its command is about to be answered by somebody else, who has noted what it came to. */
+void limit_wait_was_noted(struct client *client);
 /* The client's command was answered, or the client is gone. */
 void limit_wait_end(struct client *client);
 /* So many places of the parsed call's semaphore became free: those who wait here are asked for again at once. */
 void limit_wait_wake(struct limiter *limiter, struct client *by, int64_t places);
 /* Everybody gets an answer now. */
 void limit_wait_drain(struct limiter *limiter);
+/* Counts who waits, for limit_notes_second(). */
+void limit_wait_count(const struct limiter *limiter);
+/* For limit_notes_move(). */
+void limit_wait_move(struct limiter *limiter);

@@ -1,10 +1,12 @@
 #include "proxy/flow/limit.h"
+#include "proxy/flow/limit_book.h"
 
 #include "limiter/deny_cache.h"
 #include "limiter/limit_facts.h"
 #include "protocol/reply.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit_kept.h"
+#include "proxy/flow/limit_notes.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/log.h"
@@ -67,6 +69,7 @@ static void answer(struct client *client, const struct reply_writer *w)
     uint8_t changed[512];
     size_t len = limiter->rule && limiter->rule->shadow ? limit_shadow(w->bytes, w->len, changed, sizeof(changed)) : 0;
 
+    client->has_worked = true;
     client_answer(client, len ? &(struct reply_writer){.bytes = changed, .len = len} : w,
                   &client->worker->counters.replied);
 }
@@ -95,6 +98,8 @@ size_t limit_answer_down(struct client *client, const struct call *call)
         down_reply_multi(&w, downs, n, policy == RULE_DOWN_ALLOW, RETRY_MS);
     else if (policy != RULE_DOWN_LOCAL || !count_locally(limiter, &downs[0], &w))
         down_reply(&w, &downs[0], policy == RULE_DOWN_ALLOW, RETRY_MS);
+    limit_note_down(limiter, w.bytes, w.len);
+    limit_wait_was_noted(client);
     answer(client, &w);
     return call->len;
 }
@@ -155,7 +160,7 @@ static bool answer_again(struct client *client, const struct call *call, const s
     limit_reply_put(&w, fields, (unsigned)n);
     count(client->worker, limits);
     count(client->worker, limits_cached);
-    count(client->worker, limits_denied);
+    limit_note_cached(client->worker->limiter);
     answer(client, &w);
     *used = call->len;
     return true;
@@ -252,6 +257,7 @@ size_t limit_encode_in_tunnel(struct client *client, const struct call *call, bo
         return 0;
     *is_lowering |= lowers(limiter);
     count(client->worker, limits);
+    limit_note_queued(limiter);
     if (limiter->call.script == SCRIPT_increx && limiter->increx == INCREX_NATIVE)
         return 0;
     return encode_for_later(limiter, client->pin);
@@ -262,11 +268,14 @@ static size_t send_native(struct client *client, struct lane *lane, const struct
     count(client->worker, limits);
     if (client->session.tx_open) {
         client->session.tx_lowers |= lowers(client->worker->limiter);
+        limit_note_queued(client->worker->limiter);
         client_send(client, lane, REQUEST_PLAIN, call->bytes, call->len);
         return call->len;
     }
     struct limit_kept *kept = limit_kept_new(client->worker->limiter, call->bytes, call->len);
     kept->row = call->row;
+    kept->script = SCRIPT_increx;
+    kept->note = limit_note_of_call(client->worker->limiter);
     kept->native = true;
     kept->lowers = lowers(client->worker->limiter);
     if (kept->lowers)
@@ -283,6 +292,7 @@ void limit_queue(struct client *client, struct lane *lane)
 
     client->session.tx_lowers |= lowers(limiter);
     count(client->worker, limits);
+    limit_note_queued(limiter);
     client_send(client, lane, REQUEST_PLAIN, limiter->out, len);
 }
 
@@ -296,6 +306,7 @@ struct limit_kept *limit_send(struct client *client, struct lane *lane, const st
     kept->row = call->row;
     kept->shape = (uint8_t)limiter->call.shape;
     kept->script = (uint8_t)limiter->call.script;
+    kept->note = limit_note_of_call(limiter);
     kept->lowers = lowers(limiter);
     kept->shadow = limiter->rule && limiter->rule->shadow;
     kept->epoch = limiter->epoch;
@@ -314,6 +325,7 @@ struct limit_kept *limit_send_as_it_is(struct client *client, struct lane *lane,
 
     kept->row = call->row;
     kept->as_is = true;
+    kept->note.meter = limit_book_meter(client->worker->settings->limit_book, NULL, client->worker->index);
     STAILQ_INSERT_TAIL(&client->limit_calls, kept, link);
     client_send(client, lane, REQUEST_LIMIT, call->bytes, call->len);
     return kept;

@@ -20,6 +20,7 @@
 #include <sys/queue.h>
 
 #include "limiter/repair_call.h"
+#include "proxy/flow/limit_notes.h"
 #include "proxy/net/buf.h"
 
 struct command;
@@ -32,6 +33,7 @@ struct limit_kept {
     };
     struct buf held; /* replies to what was sent after it, once it was sent again */
     const struct command *row;
+    struct limit_note note;
     int64_t sent_us;
     uint64_t epoch; /* of the limiter when it was sent */
     uint32_t len, cap;

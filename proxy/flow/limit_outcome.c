@@ -9,6 +9,7 @@
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit.h"
 #include "proxy/flow/limit_kept.h"
+#include "proxy/flow/limit_notes.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/repair.h"
 #include "proxy/flow/worker.h"
@@ -70,6 +71,13 @@ static void end(struct client *client, struct limit_kept *kept)
         limit_kept_give(limiter_of(client), kept);
 }
 
+/* What became of a repaired command is told by the rule's own figures. */
+static void note_failed(const struct limit_kept *kept)
+{
+    if (!kept->repairs)
+        limit_note_failed(&kept->note);
+}
+
 void limit_on_lost(struct client *client)
 {
     struct limit_kept *kept = STAILQ_FIRST(&client->limit_calls);
@@ -84,8 +92,10 @@ void limit_on_lost(struct client *client)
 void limit_told_lost(struct client *client)
 {
     client->limit_direct = false;
-    if (!STAILQ_EMPTY(&client->limit_calls))
-        end(client, take_oldest(client));
+    if (STAILQ_EMPTY(&client->limit_calls))
+        return;
+    note_failed(STAILQ_FIRST(&client->limit_calls));
+    end(client, take_oldest(client));
 }
 
 void limit_forget(struct client *client)
@@ -94,6 +104,7 @@ void limit_forget(struct client *client)
         struct limit_kept *kept = take_oldest(client);
 
         client->lowers |= kept->lowers;
+        note_failed(kept);
         buf_clear(blocks_of(client), &kept->held);
         limit_kept_give(limiter_of(client), kept);
     }
@@ -161,28 +172,6 @@ static bool can_be_sent_again(struct limiter *limiter, const struct limit_kept *
 
 /* --- what it says --- */
 
-static bool is_denial(const struct limit_kept *kept, const uint8_t *bytes, size_t len)
-{
-    if (kept->as_is)
-        return false;
-    switch ((enum limit_script_id)kept->script) {
-    case SCRIPT_lim_gcra:
-    case SCRIPT_lim_window:
-    case SCRIPT_lim_slide:
-    case SCRIPT_lim_slide_log:
-        return reply_starts_with(bytes, len, "*8\r\n:0\r\n");
-    case SCRIPT_cl_throttle:
-        return reply_starts_with(bytes, len, "*5\r\n:1\r\n");
-    case SCRIPT_lim_multi:
-        return reply_starts_with(bytes, len, "*4\r\n:0\r\n");
-    case SCRIPT_sem_acquire:
-    case SCRIPT_sem_acquire_fifo:
-        return reply_starts_with(bytes, len, "*10\r\n:0\r\n");
-    default:
-        return false;
-    }
-}
-
 static void learn(struct client *client, const struct limit_kept *kept, const uint8_t *bytes, size_t len)
 {
     struct limiter *limiter = limiter_of(client);
@@ -231,10 +220,12 @@ static void wake(struct client *client, const struct limit_kept *kept, const uin
 
 static void note(struct client *client, struct limit_kept *kept, const uint8_t *bytes, size_t len)
 {
-    if (is_denial(kept, bytes, len))
-        count(client->worker, limits_denied);
     if (kept->repairs)
         repair_told(client, kept, bytes, len);
+    else if (kept->as_is)
+        limit_note_served(&kept->note);
+    else
+        limit_note_reply(limiter_of(client), &kept->note, (enum limit_script_id)kept->script, kept->shadow, bytes, len);
     if (kept->learns)
         learn(client, kept, bytes, len);
     if (kept->lowers)
@@ -259,6 +250,7 @@ static size_t change(struct client *client, const struct lane *lane, const struc
         return w.len;
     case LIMIT_TOO_LATE:
         count(client->worker, limits_late);
+        limit_note_late(&kept->note);
         if (kept->repairs)
             w.len = repair_answer_late(client, kept, lane->pool->key.resp, changed, CHANGED_MAX);
         else if (kept->adopted)
@@ -288,16 +280,21 @@ bool limit_on_reply(struct client *client, struct lane *lane, struct request *re
     uint8_t changed[CHANGED_MAX];
     size_t changed_len = 0;
 
-    if (last)
+    if (last) {
         take_oldest(client);
+        limit_note_duration(client->worker, &kept->note, request);
+    }
     if (last && !request->begun && lane->state == LANE_READY &&
         can_be_sent_again(limiter_of(client), kept, bytes, len)) {
         if (send_again(client, lane, kept, request))
             return true;
+        note_failed(kept);
         changed_len = put_error(limiter_of(client)->error, changed);
     } else if (last && !request->begun) {
         note(client, kept, bytes, len);
         changed_len = change(client, lane, kept, bytes, len, changed);
+    } else if (last && !kept->repairs) {
+        limit_note_served(&kept->note);
     }
     if (!request->muted)
         give(client, kept, changed_len ? changed : bytes, changed_len ? changed_len : len);

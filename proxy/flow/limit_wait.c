@@ -19,6 +19,8 @@
 #include "protocol/reply.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/limit.h"
+#include "proxy/flow/limit_book.h"
+#include "proxy/flow/limit_notes.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/net/log.h"
 
@@ -39,8 +41,9 @@ struct limit_wait {
     struct pool *pool;     /* where its key is; compared only */
     struct event *timer;
     _Atomic uint64_t *outcome; /* the counter of the answer */
+    struct limit_note note;
     enum wait_state state;
-    bool fair, in_flight;
+    bool fair, in_flight, noted;
     bool by_digest; /* it was asked so last: then NOSCRIPT has it asked again */
     uint64_t until_ms;
     size_t reply_len;
@@ -180,6 +183,15 @@ static bool has_time(const struct limit_wait *wait)
     return now_ms(wait) < wait->until_ms && !wait->limiter->worker->draining;
 }
 
+/* The backend has the last word. */
+static void settle(struct limit_wait *wait, const uint8_t *bytes, size_t len)
+{
+    limit_note_reply(wait->limiter, &wait->note, wait->fair ? SCRIPT_sem_acquire_fifo : SCRIPT_sem_acquire, false,
+                     bytes, len);
+    wait->noted = true;
+    answer(wait, bytes, len, &wait->limiter->worker->counters.replied);
+}
+
 static void on_denied(struct limit_wait *wait, struct lane *lane, const uint8_t *bytes, size_t len,
                       const int64_t fields[SEM_FIELDS])
 {
@@ -189,14 +201,12 @@ static void on_denied(struct limit_wait *wait, struct lane *lane, const uint8_t 
         rest(wait, fields[SEM_RETRY_MS]);
         return;
     }
-    count(wait->limiter->worker, limits_denied);
     leave_queue(wait, lane);
-    answer(wait, bytes, len, &wait->limiter->worker->counters.replied);
+    settle(wait, bytes, len);
 }
 
 static void on_verdict(struct limit_wait *wait, struct lane *lane, const uint8_t *bytes, size_t len)
 {
-    struct worker *worker = wait->limiter->worker;
     int64_t fields[SEM_FIELDS];
 
     if (wait->by_digest && reply_starts_with(bytes, len, "-NOSCRIPT ")) {
@@ -208,7 +218,7 @@ static void on_verdict(struct limit_wait *wait, struct lane *lane, const uint8_t
     } else if (limit_reply_read(bytes, len, fields, SEM_FIELDS) && !fields[SEM_GRANTED]) {
         on_denied(wait, lane, bytes, len, fields);
     } else {
-        answer(wait, bytes, len, &worker->counters.replied);
+        settle(wait, bytes, len);
     }
 }
 
@@ -218,11 +228,11 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
     struct limit_wait *wait = wait_of(owner);
     int64_t fields[SEM_FIELDS];
 
-    (void)request;
     if (!last)
         return; /* no reply of these scripts is so long */
     wait->in_flight = false;
     if (wait->client) {
+        limit_note_duration(wait->limiter->worker, &wait->note, request);
         on_verdict(wait, lane, bytes, len);
         return;
     }
@@ -269,6 +279,7 @@ static struct limit_wait *begin(struct client *client, const struct call *call)
     wait->client = client;
     wait->fair = limiter->call.fair;
     wait->state = WAIT_RESTING;
+    wait->note = limit_note_of_call(limiter);
     wait->until_ms = loop_now_ms(&client->worker->loop) + (uint64_t)limiter->call.wait_ms;
     wait->row = call->row;
     wait->len = call->len;
@@ -276,7 +287,7 @@ static struct limit_wait *begin(struct client *client, const struct call *call)
     TAILQ_INSERT_TAIL(&limiter->waits, wait, link);
     limiter->n_waits++;
     client->wait = wait;
-    client->blocked = true;
+    client->blocked = client->has_worked = true;
     count(client->worker, limits);
     return wait;
 }
@@ -320,6 +331,12 @@ bool limit_wait_is_over(const struct client *client)
     return client->wait && client->wait->state == WAIT_ANSWERED;
 }
 
+void limit_wait_was_noted(struct client *client)
+{
+    if (client->wait)
+        client->wait->noted = true;
+}
+
 void limit_wait_end(struct client *client)
 {
     struct limit_wait *wait = client->wait;
@@ -328,6 +345,8 @@ void limit_wait_end(struct client *client)
         return;
     if (wait->state == WAIT_RESTING && client->state == CLIENT_GONE)
         leave_queue(wait, client->pin ? client->pin : client->lane);
+    if (!wait->noted)
+        limit_note_failed(&wait->note);
     client->wait = NULL;
     client->blocked = false;
     wait->client = NULL;
@@ -372,4 +391,21 @@ void limit_wait_drain(struct limiter *limiter)
     TAILQ_FOREACH(wait, &limiter->waits, link)
     if (wait->state == WAIT_RESTING)
         stir(wait);
+}
+
+void limit_wait_count(const struct limiter *limiter)
+{
+    const struct limit_wait *wait;
+
+    TAILQ_FOREACH(wait, &limiter->waits, link)
+    wait->note.meter->waiters_now++;
+}
+
+void limit_wait_move(struct limiter *limiter)
+{
+    const struct worker *worker = limiter->worker;
+    struct limit_wait *wait;
+
+    TAILQ_FOREACH(wait, &limiter->waits, link)
+    wait->note.meter = limit_book_keep(worker->settings->limit_book, wait->note.meter, worker->index);
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "limiter/deny_cache.h"
+#include "limiter/lease_book.h"
 #include "limiter/local_limit.h"
 #include "protocol/command.h"
 #include "protocol/reply.h"
@@ -49,6 +50,7 @@ void limiter_free(struct limiter *limiter)
     limit_kept_free_spare(limiter);
     deny_cache_free(limiter->denials);
     local_limit_free(limiter->local);
+    lease_book_free(limiter->leases);
     free(limiter->key);
     free(limiter->out);
     free(limiter);
@@ -64,6 +66,7 @@ void limiter_new_epoch(struct limiter *limiter)
 void limiter_reconfigure(struct limiter *limiter)
 {
     make_cache(limiter);
+    limit_notes_move(limiter);
     if (limiter->denials)
         deny_cache_clear(limiter->denials, clock_now_us());
 }
@@ -85,6 +88,18 @@ static bool make_room(uint8_t **room, size_t *cap, size_t len)
     if (!*room)
         *cap = 0;
     return *room;
+}
+
+bool limiter_key(struct limiter *limiter, const struct rule *rule, const uint8_t *subject, size_t len,
+                 struct limit_slice *key)
+{
+    if (!make_room(&limiter->key, &limiter->key_cap, rule->prefix_len + len + 1))
+        return false;
+    memcpy(limiter->key, rule->prefix, rule->prefix_len);
+    if (len)
+        memcpy(limiter->key + rule->prefix_len, subject, len);
+    *key = (struct limit_slice){limiter->key, rule->prefix_len + len};
+    return true;
 }
 
 /* LIM.TRY: what it stands for takes its place in args. */
@@ -123,6 +138,7 @@ bool limiter_parse(struct limiter *limiter, const struct command *row, const uin
         n++;
     limiter->row = row;
     limiter->rule = NULL;
+    limiter->adoption = NULL;
     if (row->id == CMD_LIM_TRY && !expand(limiter, &argc))
         return false;
     if (limit_call_parse(&limiter->call, limiter->row, limiter->args, argc, &limiter->worker->settings->limiter.calls))
@@ -195,6 +211,13 @@ struct local_limit *limiter_local(struct limiter *limiter)
     if (!limiter->local)
         limiter->local = local_limit_new(limiter->worker->settings->limiter.memory, worker_random(limiter->worker));
     return limiter->local;
+}
+
+struct lease_book *limiter_leases(struct limiter *limiter)
+{
+    if (!limiter->leases)
+        limiter->leases = lease_book_new(limiter->worker->settings->limiter.memory, limiter->worker->crew->lease_seed);
+    return limiter->leases;
 }
 
 void limiter_note_lowered(struct limiter *limiter)

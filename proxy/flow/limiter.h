@@ -18,6 +18,7 @@
 #include "limiter/adopt.h"
 #include "limiter/limit_call.h"
 #include "limiter/rule.h"
+#include "proxy/flow/lease_notes.h"
 #include "proxy/flow/settings.h"
 
 struct backend;
@@ -34,10 +35,11 @@ enum increx_support { INCREX_UNKNOWN, INCREX_NATIVE, INCREX_MISSING };
 
 struct limiter {
     struct worker *worker;
-    struct limit_call call;    /* the command that was parsed last */
-    const struct rule *rule;   /* by which it was called (LIM.TRY); NULL: none */
-    const char *error;         /* why it could not be parsed */
-    const struct command *row; /* of the call: LIM.TRY is another one */
+    struct limit_call call;          /* the command that was parsed last */
+    const struct rule *rule;         /* by which it was called (LIM.TRY); NULL: none */
+    const struct adoption *adoption; /* whose script it was; NULL: it is a limiter command */
+    const char *error;               /* why it could not be parsed */
+    const struct command *row;       /* of the call: LIM.TRY is another one */
     struct limit_slice args[LIMIT_ARGS_MAX];
     struct rule_call expanded;
     struct adopt_room adopted; /* the script that was read last */
@@ -53,6 +55,8 @@ struct limiter {
     enum increx_support increx;
     struct deny_cache *denials; /* NULL: none are kept */
     struct local_limit *local;  /* NULL: nothing was counted here yet */
+    struct lease_book *leases;  /* NULL: none was ever given */
+    struct lease_strays strays;
     SLIST_HEAD(, limit_kept) spare;
     unsigned n_spare;
     TAILQ_HEAD(, limit_wait) waits; /* who waits, the oldest first */
@@ -65,11 +69,15 @@ void limiter_free(struct limiter *limiter); /* NULL is fine */
 
 /* The backend may not know any more what it knew, or is another one. */
 void limiter_new_epoch(struct limiter *limiter);
-/* The worker has other settings. */
+/* The worker has other settings, and those before still live. */
 void limiter_reconfigure(struct limiter *limiter);
 
 /* Parses a command of class LIMIT in canonical form into `call`, which points into `bytes`. False: see `error`. */
 bool limiter_parse(struct limiter *limiter, const struct command *row, const uint8_t *bytes, size_t len);
+
+/* The key of a rule's subject, in the room that LIM.TRY uses. False: no memory. */
+bool limiter_key(struct limiter *limiter, const struct rule *rule, const uint8_t *subject, size_t len,
+                 struct limit_slice *key);
 
 /* Writes the parsed call's request to `out` and returns its length. */
 size_t limiter_encode(struct limiter *limiter, const struct backend *backend, enum limit_form form,
@@ -84,6 +92,7 @@ enum rule_on_down limiter_on_down(const struct limiter *limiter);
 unsigned limiter_local_share(const struct limiter *limiter);
 bool limiter_may_cache(const struct limiter *limiter);
 struct local_limit *limiter_local(struct limiter *limiter); /* NULL without memory */
+struct lease_book *limiter_leases(struct limiter *limiter); /* likewise */
 
 /* Something that may lower what keys count passes by, or has passed: denials that are kept may be wrong. */
 void limiter_note_lowered(struct limiter *limiter);

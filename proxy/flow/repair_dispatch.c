@@ -92,6 +92,7 @@ static size_t answer_down(struct client *client, const struct call *call)
     log_down(repairer, rule);
     count(client->worker, repairs);
     count(client->worker, repairs_down);
+    limit_note_repair_down(client->worker, rule);
     repair_down(&w, &repairer->command, rule->allow, repair_book_refused(repairer_book(repairer), rule->index),
                 client->pool->key.resp);
     client_answer(client, &w,
@@ -158,6 +159,7 @@ static struct limit_kept *keep(struct client *client, const struct call *call)
 
     kept->row = call->row;
     kept->repairs = true;
+    kept->note = limit_note_of_repair(client->worker, repairer_of(client)->command.rule);
     kept->sent_us = clock_now_us();
     kept->lowers = limiter->denials && limit_is_lowered_by(client, call);
     if (kept->lowers)

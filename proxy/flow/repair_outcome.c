@@ -109,6 +109,7 @@ static bool answer(struct client *client, struct reply_writer *w, unsigned resp)
     if (w->bytes[0] == '-')
         return false;
     count(client->worker, repairs_down);
+    limit_note_repair_down(client->worker, rule);
     return true;
 }
 

@@ -84,7 +84,7 @@ static size_t report_rule(char text[REPAIR_REPORT_MAX], const struct settings *s
     struct repair_stats stats;
     struct repair_learn learn;
 
-    repair_book_look(settings->book, rule, &stats, &learn);
+    repair_book_look(settings->repair_book, rule, &stats, &learn);
     return repair_report(text, repair_table_at(settings->repairs, rule), &stats, &learn);
 }
 
@@ -130,7 +130,7 @@ static void log_sometimes(struct repairer *repairer)
     for (unsigned i = 0; i < n; i++) {
         struct repair_stats stats;
 
-        repair_book_look(repairer->worker->settings->book, i, &stats, NULL);
+        repair_book_look(repairer->worker->settings->repair_book, i, &stats, NULL);
         acts += stats.acts + stats.born;
     }
     if (acts == repairer->acts_logged)
@@ -142,8 +142,8 @@ static void log_sometimes(struct repairer *repairer)
 
 void repairer_second(struct repairer *repairer)
 {
-    if (!repairer->worker->settings->book)
+    if (!repairer->worker->settings->repair_book)
         return;
-    repair_book_tick(repairer->worker->settings->book, clock_now_us());
+    repair_book_tick(repairer->worker->settings->repair_book, clock_now_us());
     log_sometimes(repairer);
 }

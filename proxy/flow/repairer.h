@@ -43,7 +43,7 @@ bool repairer_read(struct repairer *repairer, const struct command *row, const u
 /* The book of the rules that are in force for its worker. */
 static inline struct repair_book *repairer_book(const struct repairer *repairer)
 {
-    return repairer->worker->settings->book;
+    return repairer->worker->settings->repair_book;
 }
 
 /* What all workers have seen of each rule, in words; `end` is what ends a line. Any thread that has the settings. */

@@ -8,6 +8,7 @@
 
 #include "conf/conf.h"
 #include "protocol/command.h"
+#include "proxy/flow/limit_book.h"
 #include "proxy/flow/repair_book.h"
 #include "proxy/flow/request_class.h"
 #include "proxy/flow/settings_limits.h"
@@ -50,6 +51,13 @@ static void read_fallback(struct settings *s, const struct conf *conf)
     s->wait_when_all_down = !strcmp(conf_string(conf, "fallback", NULL, "when_all_down"), "wait");
     s->hang_threshold_ms = number(conf, "health", "hang_threshold");
     s->slow_us = number(conf, "stats", "slowlog") ? (uint32_t)number(conf, "stats", "slowlog") * 1000 : UINT32_MAX;
+}
+
+/* What was counted of a limit that stays is not lost. */
+static bool make_book(struct settings *s, const struct settings *before)
+{
+    s->limit_book = limit_book_new(s->rules, s->repairs, s->adoptions, s->workers, before ? before->limit_book : NULL);
+    return s->limit_book;
 }
 
 static void add_user(struct settings *s, const char *name, const char *password)
@@ -182,8 +190,8 @@ static bool open_book(struct settings *s, const struct settings *before)
 {
     if (repair_table_count(s->repairs) == 0)
         return true;
-    s->book = repair_book_new(s->repairs, s->limiter.memory, before ? before->book : NULL);
-    return s->book;
+    s->repair_book = repair_book_new(s->repairs, s->limiter.memory, before ? before->repair_book : NULL);
+    return s->repair_book;
 }
 
 struct settings *settings_new(struct conf *conf, const struct settings *before, char *error, size_t error_len)
@@ -199,7 +207,7 @@ struct settings *settings_new(struct conf *conf, const struct settings *before, 
     read_fallback(settings, conf);
     if (read_users(settings, conf, error, error_len) && read_refused(settings, conf, error, error_len) &&
         read_unbilled(settings) && read_classes(settings) && settings_read_limiter(settings, conf, error, error_len) &&
-        open_book(settings, before) && read_backends(settings, before, error, error_len))
+        make_book(settings, before) && open_book(settings, before) && read_backends(settings, before, error, error_len))
         return settings;
     settings->conf = NULL;
     settings_unref(settings);
@@ -223,8 +231,9 @@ void settings_unref(struct settings *settings)
     free(settings->users);
     free(settings->refused);
     free(settings->unbilled);
+    limit_book_free(settings->limit_book);
     rule_table_free(settings->rules);
-    repair_book_free(settings->book);
+    repair_book_free(settings->repair_book);
     repair_table_free(settings->repairs);
     adopt_table_free(settings->adoptions);
     free(settings->repaired);

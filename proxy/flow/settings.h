@@ -18,6 +18,7 @@
 
 struct conf;
 struct backend;
+struct limit_book;
 struct repair_book;
 
 enum auth_mode { AUTH_NONE, AUTH_PASSWORD, AUTH_BACKEND };
@@ -78,12 +79,13 @@ struct settings {
     struct rule_table *rules;
     struct repair_table *repairs;
     struct adopt_table *adoptions;
-    struct repair_book *book; /* what is seen of those of repair; NULL: there are none */
-    bool enforces;            /* not all of those only observe */
-    bool shows;               /* some show reservations to scripts */
-    bool *repaired;           /* by command index: a rule of repair may have to do with it */
-    uint8_t *rewritten;       /* enum settings_rewrite, by command index */
-    bool repaired_keys[256];  /* the same by a key's first byte */
+    struct limit_book *limit_book;   /* all of those, and what is counted of each */
+    struct repair_book *repair_book; /* what is seen of those of repair; NULL: there are none */
+    bool enforces;                   /* not all of those only observe */
+    bool shows;                      /* some show reservations to scripts */
+    bool *repaired;                  /* by command index: a rule of repair may have to do with it */
+    uint8_t *rewritten;              /* enum settings_rewrite, by command index */
+    bool repaired_keys[256];         /* the same by a key's first byte */
     uint64_t queue_timeout_ms;
     uint64_t hang_threshold_ms;
     uint32_t slow_us; /* UINT32_MAX: nothing is slow */

@@ -7,6 +7,8 @@
 
 #include "conf/conf.h"
 #include "proxy/flow/client.h"
+#include "proxy/flow/limit.h"
+#include "proxy/flow/limit_report.h"
 #include "proxy/flow/repair.h"
 #include "proxy/flow/repairer.h"
 #include "proxy/flow/reports.h"
@@ -88,6 +90,16 @@ static void write_observed(FILE *out, const struct worker *worker, uint64_t now_
     repairer_report(out, worker->settings, "\r\n");
 }
 
+static void write_limits(FILE *out, const struct worker *worker, uint64_t now_ms)
+{
+    report_limits(out, worker->settings, now_ms, "\r\n");
+}
+
+static void write_leases(FILE *out, const struct worker *worker, uint64_t now_ms)
+{
+    report_leases(out, worker->settings, now_ms, "\r\n");
+}
+
 static void write_config(FILE *out, const struct worker *worker, uint64_t now_ms)
 {
     (void)now_ms;
@@ -104,6 +116,8 @@ static const struct subject {
     {"STATUS", write_status, "which backend is in use, since when and why; the state of each"},
     {"BACKENDS", write_backends, "each backend with its replies and how long they took"},
     {"CLIENTS", write_clients, "who is connected and what each is doing, as of the last second"},
+    {"LIMITS", write_limits, "each limit with its numbers and what became of its calls"},
+    {"LEASES", write_leases, "places of semaphores that were granted through this process"},
     {"EVENTS", write_events, "what changed last, one JSON object a line"},
     {"SLOWLOG", write_slowlog, "requests that took longer than stats.slowlog, one JSON object a line"},
     {"OBSERVE", write_observed, "what the rules of repair have seen of clients that know nothing of limits"},
@@ -117,6 +131,7 @@ static void write_help(FILE *out, const struct worker *worker, uint64_t now_ms)
     fputs("RESPGATE <subcommand>: what this proxy does and why. The backend is not asked.\r\n", out);
     for (size_t i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++)
         fprintf(out, "%-8s  %s\r\n", subjects[i].name, subjects[i].help);
+    fputs("LEASES rule [subject]  how many places of that semaphore the backend says are held\r\n", out);
     fputs("EXPLAIN command [argument ...]  what would become of that command, and why\r\n", out);
 }
 
@@ -137,6 +152,8 @@ size_t status_command(struct client *client, const struct call *call)
 
     if (call->argc > 2 && arg_is(call->sub, call->sub_len, "EXPLAIN"))
         return repair_explain(client, call);
+    if (call->argc > 2 && call->argc < 5 && arg_is(call->sub, call->sub_len, "LEASES"))
+        return limit_leases(client, call);
     if (!subject) {
         client_answer_error(client, "ERR unknown subcommand or wrong number of arguments. Try RESPGATE HELP.",
                             &client->worker->counters.replied);

@@ -184,10 +184,12 @@ void switch_route(struct worker *worker, struct snapshot *snapshot, struct setti
     bool was_usable = worker->usable;
 
     if (settings) {
-        settings_unref(worker->settings);
+        struct settings *was = worker->settings;
+
         worker->settings = settings;
         limiter_reconfigure(worker->limiter);
         repairer_reconfigure(worker->repairer);
+        settings_unref(was);
     }
     worker->snapshot = snapshot;
     worker->usable = to;

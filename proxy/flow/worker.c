@@ -11,6 +11,7 @@
 #include "protocol/command.h"
 #include "proxy/flow/client.h"
 #include "proxy/flow/foreign.h"
+#include "proxy/flow/limit_notes.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/flow/listener.h"
 #include "proxy/flow/pool.h"
@@ -91,6 +92,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     census_of_lanes(worker);
     clients_second(worker, now_ms);
     repairer_second(worker->repairer);
+    limit_notes_second(worker->limiter);
     listeners_wake(worker);
     end_drain(worker);
 }
@@ -263,7 +265,8 @@ bool crew_init(struct crew *crew, struct settings *settings)
     memset(crew, 0, sizeof(*crew));
     crew->workers = calloc(settings->workers, sizeof(*crew->workers));
     crew->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!crew->workers || crew->done_fd < 0)
+    if (!crew->workers || crew->done_fd < 0 ||
+        getrandom(&crew->lease_seed, sizeof(crew->lease_seed), 0) != sizeof(crew->lease_seed))
         return false;
     for (; crew->count < settings->workers; crew->count++)
         if (!worker_init(&crew->workers[crew->count], crew, settings, crew->count))

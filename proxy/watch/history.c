@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/flow/limit_book.h"
 #include "proxy/flow/worker.h"
 #include "proxy/net/loop.h"
+#include "proxy/watch/scene.h"
 
 struct history {
-    const struct crew *crew;
+    const struct scene *scene;
     struct event *second;
     struct history_sample samples[HISTORY_KEPT];
     unsigned n, next;           /* how many there are, where the next goes */
@@ -44,17 +46,18 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 {
     struct history *history = arg;
     struct history_sample *sample = &history->samples[history->next];
-    uint64_t requests = crew_total(history->crew, offsetof(struct counters, accepted));
-    uint64_t failed = count_failed(history->crew);
+    const struct crew *crew = history->scene->crew;
+    uint64_t requests = crew_total(crew, offsetof(struct counters, accepted));
+    uint64_t failed = count_failed(crew);
     struct distribution now = {0}, recent;
 
     (void)fd, (void)what;
-    add_latencies(&now, history->crew);
+    add_latencies(&now, crew);
     recent = now;
     subtract(&recent, &history->before);
     sample->requests = requests - history->requests;
     sample->failed = failed - history->failed;
-    sample->clients = atomic_load(&history->crew->clients);
+    sample->clients = atomic_load(&crew->clients);
     sample->p50_us = (uint32_t)distribution_quantile(&recent, 0.5);
     sample->p99_us = (uint32_t)distribution_quantile(&recent, 0.99);
     history->requests = requests;
@@ -62,17 +65,18 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     history->before = now;
     history->next = (history->next + 1) % HISTORY_KEPT;
     history->n += history->n < HISTORY_KEPT;
+    limit_book_note_second(history->scene->settings->limit_book);
 }
 
-struct history *history_new(struct loop *loop, const struct crew *crew)
+struct history *history_new(const struct scene *scene)
 {
     struct history *history = calloc(1, sizeof(*history));
     struct timeval second = {.tv_sec = 1};
 
     if (!history)
         return NULL;
-    history->crew = crew;
-    history->second = event_new(loop->base, -1, EV_PERSIST, on_second, history);
+    history->scene = scene;
+    history->second = event_new(scene->loop->base, -1, EV_PERSIST, on_second, history);
     if (!history->second) {
         free(history);
         return NULL;

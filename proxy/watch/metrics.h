@@ -18,5 +18,6 @@ void metrics_write(const struct scene *scene, FILE *out, enum metric_format form
 void metrics_write_clients(const struct scene *scene, struct metric_out *out);
 void metrics_write_requests(const struct scene *scene, struct metric_out *out);
 void metrics_write_checks(const struct scene *scene, struct metric_out *out);
+void metrics_write_limits(const struct scene *scene, struct metric_out *out); /* metrics_limits.c */
 void metrics_write_backends(const struct scene *scene, struct metric_out *out);
 void metrics_write_process(struct metric_out *out, int64_t started_ms);

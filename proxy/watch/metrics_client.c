@@ -114,20 +114,6 @@ static void write_lanes(const struct crew *crew, struct metric_out *out)
                   TOTAL(crew, billed));
 }
 
-static void write_limits(const struct crew *crew, struct metric_out *out)
-{
-    metric_single(out, "limit_checks", METRIC_COUNTER, "Limiter calls.", TOTAL(crew, limits));
-    metric_single(out, "limit_denials", METRIC_COUNTER, "Limiter calls that were denied.", TOTAL(crew, limits_denied));
-    metric_single(out, "limit_cached_denials", METRIC_COUNTER,
-                  "Limiter calls denied without asking the backend, which must have denied them again.",
-                  TOTAL(crew, limits_cached));
-    metric_single(out, "limit_degraded_decisions", METRIC_COUNTER,
-                  "Limiter calls decided by on_backend_down, because no backend was usable.", TOTAL(crew, limits_down));
-    metric_single(out, "limit_late_checks", METRIC_COUNTER,
-                  "Limiter calls that came to the backend after their deadline and did nothing.",
-                  TOTAL(crew, limits_late));
-}
-
 void metrics_write_clients(const struct scene *scene, struct metric_out *out)
 {
     write_connections(scene->crew, out);
@@ -136,5 +122,4 @@ void metrics_write_clients(const struct scene *scene, struct metric_out *out)
     write_ends(scene->crew, out);
     write_ledger(scene->crew, out);
     write_lanes(scene->crew, out);
-    write_limits(scene->crew, out);
 }

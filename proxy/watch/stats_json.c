@@ -16,39 +16,24 @@
 #include "proxy/health/snapshot.h"
 #include "proxy/watch/history.h"
 #include "proxy/watch/http.h"
+#include "proxy/watch/json_out.h"
 #include "proxy/watch/meter.h"
 #include "proxy/watch/metrics.h"
 #include "proxy/watch/scene.h"
+#include "proxy/watch/stats_limits.h"
 
 enum { EVENTS_SHOWN = 50 };
-
-static void write_text(FILE *out, const char *name, const char *text)
-{
-    fprintf(out, "\"%s\":", name);
-    text_write_json(out, text);
-    fputc(',', out);
-}
-
-static void write_number(FILE *out, const char *name, int64_t number)
-{
-    fprintf(out, "\"%s\":%lld,", name, (long long)number);
-}
-
-static void write_bool(FILE *out, const char *name, bool yes)
-{
-    fprintf(out, "\"%s\":%s,", name, yes ? "true" : "false");
-}
 
 static void write_process(const struct scene *scene, FILE *out)
 {
     const char *unready = scene_unready(scene);
 
-    write_text(out, "version", scene->version);
-    write_number(out, "now_ms", scene_wall_ms());
-    write_number(out, "started_ms", scene->started_ms);
-    write_bool(out, "ready", !unready);
-    write_text(out, "reason", unready ? unready : "");
-    write_bool(out, "draining", scene->draining);
+    json_text(out, "version", scene->version);
+    json_number(out, "now_ms", scene_wall_ms());
+    json_number(out, "started_ms", scene->started_ms);
+    json_bool(out, "ready", !unready);
+    json_text(out, "reason", unready ? unready : "");
+    json_bool(out, "draining", scene->draining);
 }
 
 static void write_route(const struct scene *scene, FILE *out)
@@ -57,12 +42,12 @@ static void write_route(const struct scene *scene, FILE *out)
     const struct backend *chosen = snapshot ? snapshot->chosen : NULL;
 
     fputs("\"route\":{", out);
-    write_text(out, "backend", chosen ? chosen->name : "none");
-    write_text(out, "dataset", chosen ? chosen->dataset : "none");
-    write_number(out, "epoch", snapshot ? (int64_t)snapshot->epoch : 0);
-    write_number(out, "since_ms",
-                 snapshot && snapshot->since_ms ? scene_wall_of(scene, snapshot->since_ms) : scene->started_ms);
-    write_text(out, "pinned", monitor_pinned(scene->monitor));
+    json_text(out, "backend", chosen ? chosen->name : "none");
+    json_text(out, "dataset", chosen ? chosen->dataset : "none");
+    json_number(out, "epoch", snapshot ? (int64_t)snapshot->epoch : 0);
+    json_number(out, "since_ms",
+                snapshot && snapshot->since_ms ? scene_wall_of(scene, snapshot->since_ms) : scene->started_ms);
+    json_text(out, "pinned", monitor_pinned(scene->monitor));
     fprintf(out, "\"why\":\"%s\"},", snapshot && snapshot->n ? route_why_text(snapshot->why) : "undecided");
 }
 
@@ -73,21 +58,21 @@ static void write_backend(const struct scene *scene, const struct backend_view *
 
     backend_add_latency(&latency, backend);
     fputc('{', out);
-    write_text(out, "name", backend->name);
-    write_text(out, "url", backend->redacted);
-    write_text(out, "dataset", backend->dataset);
-    write_number(out, "priority", backend->priority);
-    write_bool(out, "metered", backend->metered);
-    write_bool(out, "selected", backend == scene->snapshot->chosen);
-    write_text(out, "state", health_state_name(view->state));
-    write_text(out, "cause", health_cause_name(view->cause));
-    write_text(out, "reason", view->reason);
-    write_number(out, "since_ms", scene_wall_of(scene, view->since_ms));
-    write_number(out, "replies", (int64_t)latency.count);
-    write_number(out, "p50_us", (int64_t)distribution_quantile(&latency, 0.5));
-    write_number(out, "p99_us", (int64_t)distribution_quantile(&latency, 0.99));
-    write_number(out, "connections", (int64_t)backend_total(backend, offsetof(struct backend_meter, lanes)));
-    write_number(out, "inflight", (int64_t)backend_total(backend, offsetof(struct backend_meter, inflight)));
+    json_text(out, "name", backend->name);
+    json_text(out, "url", backend->redacted);
+    json_text(out, "dataset", backend->dataset);
+    json_number(out, "priority", backend->priority);
+    json_bool(out, "metered", backend->metered);
+    json_bool(out, "selected", backend == scene->snapshot->chosen);
+    json_text(out, "state", health_state_name(view->state));
+    json_text(out, "cause", health_cause_name(view->cause));
+    json_text(out, "reason", view->reason);
+    json_number(out, "since_ms", scene_wall_of(scene, view->since_ms));
+    json_number(out, "replies", (int64_t)latency.count);
+    json_number(out, "p50_us", (int64_t)distribution_quantile(&latency, 0.5));
+    json_number(out, "p99_us", (int64_t)distribution_quantile(&latency, 0.99));
+    json_number(out, "connections", (int64_t)backend_total(backend, offsetof(struct backend_meter, lanes)));
+    json_number(out, "inflight", (int64_t)backend_total(backend, offsetof(struct backend_meter, inflight)));
     fprintf(out, "\"held\":%s}", view->held ? "true" : "false");
 }
 
@@ -104,12 +89,12 @@ static void write_backends(const struct scene *scene, FILE *out)
 static void write_config(const struct conf *conf, FILE *out)
 {
     fputs("\"config\":{", out);
-    write_text(out, "file", conf_file(conf));
-    write_text(out, "digest", conf_digest(conf));
-    write_number(out, "overrides", (int64_t)conf_overrides(conf));
-    write_text(out, "overridden", conf_overridden(conf));
-    write_text(out, "ignored_env", conf_ignored_env(conf));
-    write_text(out, "expect", conf_expect(conf));
+    json_text(out, "file", conf_file(conf));
+    json_text(out, "digest", conf_digest(conf));
+    json_number(out, "overrides", (int64_t)conf_overrides(conf));
+    json_text(out, "overridden", conf_overridden(conf));
+    json_text(out, "ignored_env", conf_ignored_env(conf));
+    json_text(out, "expect", conf_expect(conf));
     fputs("\"warnings\":", out);
     text_write_json(out, conf_warnings(conf));
     fputs("},", out);
@@ -120,15 +105,15 @@ static void write_client(const struct scene *scene, const struct roll_entry *ent
     const struct command *last = entry->last;
 
     fputc('{', out);
-    write_number(out, "id", (int64_t)entry->id);
-    write_text(out, "name", entry->name);
-    write_text(out, "user", entry->user);
-    write_text(out, "doing", roll_doing_name(entry->doing));
-    write_text(out, "command", last ? last->name : "");
-    write_text(out, "subcommand", last && last->subcommand && last->subcommand[0] != '*' ? last->subcommand : "");
-    write_number(out, "connected_ms", scene_wall_of(scene, entry->created_ms));
-    write_number(out, "active_ms", scene_wall_of(scene, entry->active_ms));
-    write_number(out, "inflight", entry->inflight);
+    json_number(out, "id", (int64_t)entry->id);
+    json_text(out, "name", entry->name);
+    json_text(out, "user", entry->user);
+    json_text(out, "doing", roll_doing_name(entry->doing));
+    json_text(out, "command", last ? last->name : "");
+    json_text(out, "subcommand", last && last->subcommand && last->subcommand[0] != '*' ? last->subcommand : "");
+    json_number(out, "connected_ms", scene_wall_of(scene, entry->created_ms));
+    json_number(out, "active_ms", scene_wall_of(scene, entry->active_ms));
+    json_number(out, "inflight", entry->inflight);
     fprintf(out, "\"pinned\":%s}", entry->pinned ? "true" : "false");
 }
 
@@ -161,6 +146,7 @@ void page_stats(const struct scene *scene, struct page *page)
     write_route(scene, out);
     write_backends(scene, out);
     write_config(scene->settings->conf, out);
+    stats_write_limits(scene, out);
     write_clients(scene, out);
     fputs("\"history\":{", out);
     history_write_json(scene->history, out);

@@ -1,5 +1,6 @@
 /* /top: the view for a terminal, one screen of plain text. `respgate top` shows it again and again. */
 #include "conf/conf.h"
+#include "proxy/flow/limit_report.h"
 #include "proxy/flow/reports.h"
 #include "proxy/flow/settings.h"
 #include "proxy/flow/worker.h"
@@ -51,6 +52,8 @@ void page_top(const struct scene *scene, struct page *page)
     fputs("\nBACKENDS\n", out);
     if (scene->snapshot)
         report_backends(out, scene->snapshot, now_ms, "\n");
+    fputs("\nLIMITS\n", out);
+    report_limits(out, scene->settings, now_ms, "\n");
     fputs("\nCLIENTS\n", out);
     report_clients(out, scene->crew, now_ms, "\n");
     fputs("\nEVENTS\n", out);

@@ -8,10 +8,12 @@ import subprocess
 import pytest
 
 from harness import ROOT
+from limits import RULES, rule_settings
 from stats_view import metrics
+from test_limits_metrics import REPAIRS
 
-RULES = ROOT / "deploy" / "prometheus" / "alerts.yaml"
-RULE_TESTS = ROOT / "deploy" / "prometheus" / "alerts_test.yaml"
+ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"
+ALERT_TESTS = ROOT / "deploy" / "prometheus" / "alerts_test.yaml"
 DASHBOARD = ROOT / "deploy" / "grafana" / "respgate.json"
 USE = re.compile(r"\b((?:respgate|process)_[a-z0-9_]+)(?:\{([^}]*)\})?")
 ADDED_BY_PROMETHEUS = {"job", "instance"}
@@ -61,15 +63,16 @@ def mistakes(expressions, shown):
 
 @pytest.fixture
 def shown(start_redis, start_respgate):
-    """Every series of a respgate with two backends."""
+    """Every series of a respgate with two backends and limits of all kinds."""
     first, second = start_redis(), start_redis()
-    return metrics(start_respgate("", settings={"backend.a.url": first.url(), "backend.b.url": second.url()}))
+    return metrics(start_respgate("", settings={"backend.a.url": first.url(), "backend.b.url": second.url(),
+                                                **rule_settings({**RULES, **REPAIRS})}))
 
 
 def rule_expressions():
     """The expr lines of the alerts."""
-    found = re.findall(r"^ +expr: (.*)$", RULES.read_text(), re.M)
-    assert len(found) == RULES.read_text().count("- alert:") >= 9
+    found = re.findall(r"^ +expr: (.*)$", ALERTS.read_text(), re.M)
+    assert len(found) == ALERTS.read_text().count("- alert:") >= 9
     return found
 
 
@@ -94,16 +97,16 @@ def test_what_is_not_shown_is_found(shown, expression, mistake):
 
 
 def test_rules_are_valid_and_fire_when_they_should(tmp_path):
-    for arguments in (("check", "rules", RULES), ("test", "rules", RULE_TESTS)):
+    for arguments in (("check", "rules", ALERTS), ("test", "rules", ALERT_TESTS)):
         done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-    tested = set(re.findall(r"alertname: (\w+)", RULE_TESTS.read_text()))
-    assert tested == set(re.findall(r"- alert: (\w+)", RULES.read_text()))
+    tested = set(re.findall(r"alertname: (\w+)", ALERT_TESTS.read_text()))
+    assert tested == set(re.findall(r"- alert: (\w+)", ALERTS.read_text()))
 
 
 def test_a_rule_that_fires_too_late_is_found(tmp_path):
-    (tmp_path / "alerts.yaml").write_text(RULES.read_text().replace("for: 30s", "for: 5m"))
-    (tmp_path / "alerts_test.yaml").write_text(RULE_TESTS.read_text())
+    (tmp_path / "alerts.yaml").write_text(ALERTS.read_text().replace("for: 30s", "for: 5m"))
+    (tmp_path / "alerts_test.yaml").write_text(ALERT_TESTS.read_text())
     done = subprocess.run(["promtool", "test", "rules", tmp_path / "alerts_test.yaml"], capture_output=True, text=True,
                           check=False)
     assert done.returncode != 0 and "RespgateNoBackend" in done.stdout + done.stderr
@@ -111,7 +114,7 @@ def test_a_rule_that_fires_too_late_is_found(tmp_path):
 
 def test_dashboard_has_its_rows_and_no_panel_over_another():
     panels = json.loads(DASHBOARD.read_text())["panels"]
-    assert len([panel for panel in panels if panel["type"] == "row"]) == 4
+    assert len([panel for panel in panels if panel["type"] == "row"]) == 5
     taken = {}
     for panel in panels:
         grid = panel["gridPos"]

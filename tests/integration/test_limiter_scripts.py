@@ -33,6 +33,7 @@ CALLS = {
     "sem_clear": (["k", "m"], ()),
     "sem_count": (["k", "p", "d"], ()),
     "sem_holders": (["k", "m"], (5,)),
+    "sem_leases": (["k", "p", "d"], (5,)),
     "sem_leave": (["q", "d"], ("t", 1)),
     "sem_release": (["k", "m"], ("t",)),
     "sem_give_back": (["k", "m"], ("t", 5)),

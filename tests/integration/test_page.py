@@ -9,9 +9,13 @@ import subprocess
 import pytest
 
 from harness import ROOT, minimal_env, respgate_env, wait_until
+from limits import rule_settings
 from stats_view import fetch, stats, wait_for_metric
 
 OUT = ROOT / "tests" / "out"
+LIMITS = {"api": {"kind": "gcra", "rate": "50/1h"}, "idle": {"kind": "window", "rate": "1/1h"},
+          "runs": {"kind": "semaphore", "max": "5", "lease": "1h"}, "jobs": {"kind": "semaphore", "max": "1", "lease": "1h"},
+          "seen": {"kind": "zset", "match": "key:seen:*"}, "hits": {"kind": "incr", "match": "key:hits:*"}}
 
 
 def browse(gate, directory, *arguments):
@@ -39,6 +43,15 @@ class Seen:
         assert found, f"no {name} on the page"
         return found[2]
 
+    def limits(self):
+        """{name: (its bar as [(class, width)], what is said of it)}."""
+        found = {}
+        for row in re.findall(r"<tr>(.*?)</tr>", self.raw("limits"), re.S)[1:]:
+            name = re.search(r"<strong>(.*?)</strong>", row)[1]
+            bar = re.findall(r'<div class="(\w+)" style="width: ([\d.]+)%;"></div>', row)
+            found[name] = (bar, re.sub(r"<[^>]*>", "", row.split('"bar"')[1].split('"said">')[1].split("</td>")[0]))
+        return found
+
     def strip(self):
         """Names on the bar of switches, from left to right."""
         bar = re.search(r'id="strip">(.*?)</div>\s*<div class="ends">', self.dom, re.S)[1]
@@ -63,7 +76,7 @@ def scene(start_redis, start_respgate):
                           settings={"backend.docker.url": first.url(), "backend.docker.priority": 1,
                                     "backend.hosted.url": second.url(), "backend.hosted.priority": 2,
                                     "health.interval": "50ms", "health.fast_interval": "20ms",
-                                    "fallback.on_dataset_change": "continue"})
+                                    "fallback.on_dataset_change": "continue", **rule_settings(LIMITS)})
     wait_for_metric(gate, 'respgate_backend_selected{backend="docker"}', 1)
     for name in ("web-1", "worker-7", "<b>bold</b>"):
         client = gate.connect()
@@ -71,9 +84,22 @@ def scene(start_redis, start_respgate):
         if name == "web-1":
             for i in range(200):
                 client.call("SET", "k", str(i))
+                client.call("LIM.TRY", "api", "u")
+            ask_of_limits(client)
     wait_until(lambda: [client for client in stats(gate)["clients"] if client["doing"] == "silent"], timeout=20,
                what="the silent ones")
     return gate, first, second
+
+
+def ask_of_limits(client):
+    """Three of five places of one key and one of another, a race that is observed, and counters without an end."""
+    for token, subject in ("au", "bu", "cu", "dv"):
+        client.call("LIM.TRY", "runs", subject, "TOKEN", token)
+    client.call("LIM.TRY", "jobs", "u", "TOKEN", "t")
+    assert [client.call("ZCARD", "seen:k") for _ in range(2)] == [0, 0]
+    for member in "ab":
+        client.call("ZADD", "seen:k", 1, member)
+    client.call("INCR", "hits:a")
 
 
 def test_page_shows_a_failover_as_it_happens(scene, look, tmp_path):
@@ -84,6 +110,16 @@ def test_page_shows_a_failover_as_it_happens(scene, look, tmp_path):
     assert before.text("switches") == "0 since the start"
     assert before.strip() == ["docker"]
     assert re.search(r"\u25b6 docker +up", before.text("backends"))
+    limits = before.limits()
+    assert list(limits) == ["api", "idle", "jobs", "runs", "seen", "hits"]
+    assert limits["api"] == ([("yes", "25"), ("no", "75")], "50 admitted, 150 denied")
+    assert limits["idle"] == ([], "nothing in the last minute")
+    assert limits["jobs"] == ([("full", "100")], "1 held, 1 of 1 for one key, 1 admitted, 0 denied")
+    assert limits["runs"] == ([("used", "60")], "4 held, 3 of 5 for one key, 4 admitted, 0 denied")
+    assert limits["seen"] == ([("yes", "100"), ("no", "0")],
+                              "2 admitted, 0 denied, 1 acts raced others: set mode = enforce")
+    assert limits["hits"] == ([], "1 counters began, 1 counters without an end")
+    assert "gcra: 50/1h, burst 50" in before.text("limits") and "zset, observe: key:seen:*" in before.text("limits")
     assert re.search(r"worker-7 +has never asked for anything", before.text("clients"))
     assert re.search(r"web-1 +idle", before.text("clients"))
     assert "2 never asked for anything" in before.text("clients-count")
@@ -117,8 +153,9 @@ def test_page_shows_a_failover_as_it_happens(scene, look, tmp_path):
     assert 'class="bad" id="head"' in none.dom or 'id="head" class="bad"' in none.dom
 
 
-def test_page_needs_nothing_from_elsewhere_and_runs_nothing_but_its_own(redis_server, start_respgate):
+def test_page_needs_nothing_from_elsewhere_and_runs_nothing_but_its_own(redis_server, start_respgate, tmp_path):
     gate = start_respgate(redis_server)
+    assert Seen(browse(gate, tmp_path, "--dump-dom")).text("limits-key") == "none is configured, and none was asked for"
     status, text = fetch(gate, "/")
     assert status == 200 and len(text) < 40000
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)

@@ -47,6 +47,7 @@ static void test_every_way_of_connecting(void **state)
         way.clients = clients[i % 2];
         watch(way);
         assert_true(sim.most == 5 && sim.late == 0 && sim_use(&sim) > 0.9);
+        assert_int_equal(stats()->unused, 0);
         assert_int_equal(learnt()->stops_at, 0);
         assert_int_equal(repair_learn_hold_us(learnt()), SIM_S);
         if (i < 5)
@@ -164,6 +165,7 @@ static void test_monitors_do_not_keep_clients_out(void **state)
         watch(way);
         if (sim.most > cases[i].max || sim_use(&sim) < cases[i].use)
             fail_msg("case %u: %.2f in use, at most %u at once", i, sim_use(&sim), sim.most);
+        assert_true(stats()->unused > 0 && stats()->unused < stats()->checks / 20);
         if (i < 5)
             sim_close(&sim);
     }

@@ -201,6 +201,33 @@ static void test_names_within_names(void **state)
     rule_table_free(names);
 }
 
+static const char *owner_of(const struct rule_table *of, const char *name)
+{
+    const struct rule *rule = rule_of_key(of, (const uint8_t *)name, strlen(name));
+
+    return rule ? rule->name : "";
+}
+
+static void test_whose_key(void **state)
+{
+    static const struct rule_spec within[] = {
+        {.name = "outer", .prefix = "a:", .kind = RULE_WINDOW, .count = 1, .period_ms = 1},
+        {.name = "inner", .prefix = "a:b:", .kind = RULE_WINDOW, .count = 1, .period_ms = 1},
+    };
+    struct rule_table *nested = rule_table_new(within, COUNT(within));
+
+    (void)state;
+    assert_string_equal(owner_of(table, "rl:runs:tenant"), "runs");
+    assert_string_equal(owner_of(table, "otp:"), "otp");
+    assert_string_equal(owner_of(table, "otp"), "");
+    assert_string_equal(owner_of(table, "rl:api-2:x"), "api-2");
+    assert_string_equal(owner_of(nested, "a:c"), "outer");
+    assert_string_equal(owner_of(nested, "a:b:c"), "inner");
+    for (size_t i = 0; i < rule_table_count(table); i++)
+        assert_int_equal(rule_at(table, i)->index, i);
+    rule_table_free(nested);
+}
+
 static void test_no_rules(void **state)
 {
     struct rule_table *none = rule_table_new(NULL, 0);
@@ -220,13 +247,10 @@ static void test_no_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_expand),
-        cmocka_unit_test(test_binary_subject),
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_no_rules),
-        cmocka_unit_test(test_names_within_names),
+        cmocka_unit_test(test_find),     cmocka_unit_test(test_values),
+        cmocka_unit_test(test_expand),   cmocka_unit_test(test_binary_subject),
+        cmocka_unit_test(test_errors),   cmocka_unit_test(test_whose_key),
+        cmocka_unit_test(test_no_rules), cmocka_unit_test(test_names_within_names),
     };
     return cmocka_run_group_tests(tests, open_table, close_table);
 }
