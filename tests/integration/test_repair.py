@@ -171,6 +171,7 @@ def take_turns(askers, actor, key, turns):
     return told
 
 
+@pytest.mark.threads
 def test_workers_learn_together(start_respgate, redis_server):
     """On the worker that has no actor no check is ever acted on: that is no reason to let nobody in."""
     gate = start_respgate(redis_server, settings={**rule_settings({"runs": {**RUNS, "max": "2"}}), "listen.workers": "2"})
@@ -181,6 +182,7 @@ def test_workers_learn_together(start_respgate, redis_server):
     assert "640 checks, 640 acts" in said and "stop at" not in said and "without any check" not in said
 
 
+@pytest.mark.threads
 def test_what_was_learnt_outlives_a_reload(start_respgate, redis_server, tmp_path):
     path, key = tmp_path / "gate.ini", "concurrent:l"
     path.write_text("[limit runs]\n" + "".join(f"{name} = {value}\n" for name, value in RUNS.items()))

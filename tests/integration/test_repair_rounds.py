@@ -20,11 +20,10 @@ from limits import rule_settings
 RULES = {"runs": {"kind": "zset", "match": "key:concurrent:*", "mode": "enforce", "max": str(MOST)}}
 ROUNDS = int(os.environ.get("REPAIR_ROUNDS", "0"))
 WAYS = ["plain", "swapping", "killed", "monitor"]
-DIRECT, ATOMIC, REPAIRED = ROUNDS // 20 or 4, ROUNDS // 8 or 10, ROUNDS or 12
+DIRECT, ATOMIC, REPAIRED = ROUNDS // 20 or 4, ROUNDS // 4 or 10, ROUNDS or 12
 BLOCKS = 10 if ROUNDS else 1  # by turns, as a machine that has other work is not the same for long
 RACES_AT_LEAST = 0.9 if ROUNDS else 0.2
 USED_AT_LEAST = 0.8 if ROUNDS else 0.25  # of what the script does; a few rounds are little to learn from
-LEARNING = 3
 POLICIES = ["open", "closed"]
 KILLS = 200
 
@@ -40,7 +39,7 @@ class Blocks:
         """One more."""
         self.rounds, self.over, self.runs = self.rounds + seen.rounds, self.over + len(seen.over), self.runs + seen.runs
         self.killed, self.most = self.killed + seen.killed, max(self.most, seen.most)
-        self.shares.append(seen.used(LEARNING))
+        self.shares.append(seen.used(1))
 
     def used(self):
         """The mean share of places in use."""

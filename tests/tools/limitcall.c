@@ -234,7 +234,7 @@ int main(int argc, char **argv)
 {
     struct options options = {.deadline_us = LIMIT_NEVER_US,
                               .settings = {.ticket_ms = 3000},
-                              .terms = {.hold_us = 1000000, .owner = 1, .number = 1, .resp = 2}};
+                              .terms = {.hold_us = 60000000, .owner = 1, .number = 1, .resp = 2}};
     uint32_t count = 0;
 
     if (!read_options(argc, argv, &options)) {
