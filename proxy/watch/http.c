@@ -71,7 +71,14 @@ static const char *reason_of(int status)
                            : "Service Unavailable";
 }
 
-static void send_page(struct evhttp_request *request, const struct page *page, const char *body, size_t len)
+static void free_body(const void *bytes, size_t len, void *body)
+{
+    (void)bytes, (void)len;
+    free(body);
+}
+
+/* Takes over `body`. */
+static void send_page(struct evhttp_request *request, const struct page *page, char *body, size_t len)
 {
     struct evbuffer *out = evbuffer_new();
     char length[24];
@@ -82,12 +89,13 @@ static void send_page(struct evhttp_request *request, const struct page *page, c
     if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
         snprintf(length, sizeof(length), "%zu", len);
         evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Length", length);
-    } else if (out) {
-        evbuffer_add(out, body, len);
+    } else if (out && !evbuffer_add_reference(out, body, len, free_body, body)) {
+        body = NULL;
     }
     evhttp_send_reply(request, page->status, reason_of(page->status), out);
     if (out)
         evbuffer_free(out);
+    free(body);
 }
 
 static void write_not_found(const struct scene *scene, struct page *page)
@@ -153,7 +161,6 @@ static void answer(const struct side *side, struct evhttp_request *request, page
     write_page(side, request, write, page);
     fclose(page->body);
     send_page(request, page, body, len);
-    free(body);
 }
 
 /* NULL: it is a verb, and tells by itself what is wrong. */
