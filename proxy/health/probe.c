@@ -12,6 +12,7 @@
 #include "proxy/net/conn.h"
 #include "proxy/net/loop.h"
 #include "proxy/net/owner.h"
+#include "proxy/watch/meter.h"
 
 enum { REPLY_MAX = 65536, NAME_WAIT_MS = 5 };
 
@@ -55,6 +56,7 @@ struct probe *probe_new(struct loop *loop, struct backend *backend, probe_done *
     if (!probe)
         return NULL;
     conn_init(&probe->conn, loop, &probe_conn_ops, LOOP_FLUSH_LAST);
+    probe->conn.traffic = &backend->tally->traffic;
     probe->loop = loop;
     probe->backend = backend;
     probe->done = done;
@@ -140,8 +142,16 @@ static enum probe_step current_step(const struct probe *probe)
     return probe->conn.handshaking ? PROBE_TLS : PROBE_TCP;
 }
 
+static void count_failed_handshake(struct probe *probe)
+{
+    const struct conn *conn = &probe->conn;
+
+    counter_add(&probe->backend->tally->handshakes.failed, conn_is_open(conn) && conn->handshaking);
+}
+
 void probe_fail(struct probe *probe, enum health_cause cause, const char *text)
 {
+    count_failed_handshake(probe);
     probe->result.step = current_step(probe);
     probe->result.cause = cause;
     set_text(probe, text);
@@ -195,6 +205,7 @@ static void lose(struct probe *probe, enum health_cause cause, const char *reaso
         probe_fail(probe, cause, reason);
         return;
     }
+    count_failed_handshake(probe);
     disconnect(probe);
     connect_next(probe);
 }
@@ -264,6 +275,8 @@ static void on_connected(struct conn *conn)
 {
     struct probe *probe = probe_of(conn);
 
+    if (conn->tls)
+        backend_note_handshake(probe->backend, &probe->backend->tally->handshakes, conn->tls);
     event_del(probe->attempt);
     probe->address--; /* it was good: the next connection takes it again */
     if (!make_reader(probe)) {

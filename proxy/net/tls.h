@@ -55,6 +55,8 @@ bool tls_start(struct tls *tls, int fd);
 enum tls_result tls_handshake(struct tls *tls);
 const char *tls_reason(const struct tls *tls); /* lives as long as the tls */
 bool tls_was_resumed(const struct tls *tls);
+/* Until when the backend's certificate is valid, in seconds of the wall clock; 0 when it showed none. */
+int64_t tls_certificate_end(const struct tls *tls);
 
 /*
  * As recv(2): bytes, 0 at an orderly end (close_notify), -1 with errno EAGAIN or another and tls_reason(). An end of

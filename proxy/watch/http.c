@@ -7,11 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/conf.h"
+#include "proxy/flow/settings.h"
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
 #include "proxy/watch/admin.h"
 #include "proxy/watch/door.h"
 #include "proxy/watch/follow.h"
+#include "proxy/watch/host.h"
 #include "proxy/watch/scene.h"
 
 enum { TIMEOUT_S = 5, HEADERS_MAX = 8192, BODY_MAX = 4096 };
@@ -52,10 +55,22 @@ bool page_asks(const struct page *page, const char *word)
     return false;
 }
 
-static void set_headers(struct evhttp_request *request, const char *type)
+/* Which respgate it is that answers, for who has another one in mind. */
+static void add_identity(const struct scene *scene, struct evkeyvalq *headers)
+{
+    const struct conf *conf = scene->settings->conf;
+    char listens[512];
+
+    snprintf(listens, sizeof(listens), "%s %s", conf_string(conf, "listen", NULL, "address"),
+             conf_string(conf, "listen", NULL, "unix_socket"));
+    evhttp_add_header(headers, HTTP_IDENTITY, listens);
+}
+
+static void set_headers(const struct scene *scene, struct evhttp_request *request, const char *type)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
 
+    add_identity(scene, headers);
     evhttp_add_header(headers, "Content-Type", type);
     evhttp_add_header(headers, "Cache-Control", "no-store");
     evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
@@ -78,12 +93,13 @@ static void free_body(const void *bytes, size_t len, void *body)
 }
 
 /* Takes over `body`. */
-static void send_page(struct evhttp_request *request, const struct page *page, char *body, size_t len)
+static void send_page(const struct scene *scene, struct evhttp_request *request, const struct page *page, char *body,
+                      size_t len)
 {
     struct evbuffer *out = evbuffer_new();
     char length[24];
 
-    set_headers(request, page->type);
+    set_headers(scene, request, page->type);
     if (page->policy)
         evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Security-Policy", page->policy);
     if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
@@ -98,19 +114,32 @@ static void send_page(struct evhttp_request *request, const struct page *page, c
     free(body);
 }
 
+static bool is_served(const struct scene *scene, page_write *write)
+{
+    return write != page_index || conf_number(scene->settings->conf, "stats", NULL, "page");
+}
+
 static void write_not_found(const struct scene *scene, struct page *page)
 {
-    (void)scene;
     page->status = 404;
     fputs("no such page; there are:\n", page->body);
     for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
-        fprintf(page->body, "%s\n", pages[i].path);
+        if (is_served(scene, pages[i].write))
+            fprintf(page->body, "%s\n", pages[i].path);
 }
 
-static page_write *find_page(const char *path)
+static void write_strange_host(const struct scene *scene, struct page *page)
+{
+    (void)scene;
+    page->status = 403;
+    fputs("by this name nobody is answered but probes: Host must be an address, localhost, or one of stats.hosts\n",
+          page->body);
+}
+
+static page_write *find_page(const struct scene *scene, const char *path)
 {
     for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
-        if (!strcmp(path, pages[i].path))
+        if (!strcmp(path, pages[i].path) && is_served(scene, pages[i].write))
             return pages[i].write;
     return write_not_found;
 }
@@ -160,11 +189,11 @@ static void answer(const struct side *side, struct evhttp_request *request, page
     __fsetlocking(page->body, FSETLOCKING_BYCALLER); /* it is ours alone, and there is much to write */
     write_page(side, request, write, page);
     fclose(page->body);
-    send_page(request, page, body, len);
+    send_page(side->http->scene, request, page, body, len);
 }
 
 /* NULL: it is a verb, and tells by itself what is wrong. */
-static page_write *choose_page(struct evhttp_request *request, const char *path)
+static page_write *choose_page(const struct scene *scene, struct evhttp_request *request, const char *path)
 {
     enum evhttp_cmd_type method = evhttp_request_get_command(request);
     bool is_verb = admin_is_verb(path);
@@ -175,7 +204,22 @@ static page_write *choose_page(struct evhttp_request *request, const char *path)
         evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", is_verb ? "POST" : "GET, HEAD");
     if (is_verb)
         return NULL;
-    return method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD ? find_page(path) : write_bad_method;
+    return method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD ? find_page(scene, path) : write_bad_method;
+}
+
+/* Browsers always send a Host, and others may leave it out. */
+static bool is_asked_by_a_strange_name(const struct side *side, struct evhttp_request *request)
+{
+    const char *names = conf_string(side->http->scene->settings->conf, "stats", NULL, "hosts");
+
+    return !side->is_local && header(request, "Host")[0] && !host_is_ours(header(request, "Host"), names);
+}
+
+/* Orchestrators call a probe by any name, and are told yes or no. */
+static page_write *guard(page_write *write, struct page *page)
+{
+    page->query = page->accept = "";
+    return write == page_livez || write == page_startupz || write == page_readyz ? write : write_strange_host;
 }
 
 /* evhttp takes what follows a HEAD for the next request, whatever its headers say. */
@@ -191,13 +235,15 @@ static void on_request(struct evhttp_request *request, void *arg)
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
     const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
     struct page page = {.query = uri ? evhttp_uri_get_query(uri) : NULL, .accept = header(request, "Accept")};
-    page_write *write = choose_page(request, path && *path ? path : "/");
+    page_write *write = choose_page(side->http->scene, request, path && *path ? path : "/");
 
+    if (write && is_asked_by_a_strange_name(side, request))
+        write = guard(write, &page);
     if (has_unread_body(request))
         evhttp_add_header(evhttp_request_get_output_headers(request), "Connection", "close");
     page.json = strstr(page.accept, "application/json");
     if (write == page_events && evhttp_request_get_command(request) == EVHTTP_REQ_GET && page_asks(&page, "follow")) {
-        set_headers(request, "application/x-ndjson");
+        set_headers(side->http->scene, request, "application/x-ndjson");
         follow_add(side->http->follow, request);
         return;
     }

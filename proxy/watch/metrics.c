@@ -67,6 +67,7 @@ void metrics_write(const struct scene *scene, FILE *stream, enum metric_format f
     metrics_write_clients(scene, &out);
     metrics_write_requests(scene, &out);
     metrics_write_backends(scene, &out);
+    metrics_write_connects(scene, &out);
     metrics_write_checks(scene, &out);
     metrics_write_process(&out, scene->started_ms);
     metric_end(&out);
