@@ -7,6 +7,7 @@ import time
 import pytest
 
 from harness import ROOT, wait_until
+from stats_view import metrics
 from test_switch import FAST, status
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))

@@ -3,7 +3,6 @@ place, and every request ends in exactly one outcome."""
 
 import itertools
 import random
-import re
 import sys
 import threading
 
@@ -11,6 +10,7 @@ import pytest
 
 from harness import ROOT, encode, wait_until
 from limits import LIMIT_OF_FIVE, RULES, rule_settings, script_calls
+from stats_view import metrics
 from wire import ErrorReply
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
