@@ -47,6 +47,9 @@ struct tls *tls_new(struct tls_context *context);
 /* Says goodbye (close_notify) if that takes no waiting. To be called before close(2). NULL is fine. */
 void tls_free(struct tls *tls);
 
+/* To be called before tls_start(): the handshake will be a whole one, in which the backend shows its certificate. */
+void tls_forgo_session(struct tls *tls);
+
 enum tls_result { TLS_DONE, TLS_WAITS, TLS_FAILED }; /* waits: for input, and for room if tls_has_unsent() */
 
 /* Begins on a connected, non-blocking socket. False: out of memory. */

@@ -62,6 +62,23 @@ def test_handshakes_are_counted_and_the_certificate_tells_when_it_runs_out(start
         server.kill()
 
 
+def test_a_certificate_that_was_renewed_is_seen_though_no_connection_is_lost(start_respgate, tmp_path):
+    server = TlsServer(tmp_path).start()
+    try:
+        gate = start_respgate(server.url(), env=TRUST, settings={**QUICK, "health.certificate_interval": "300ms"})
+        series = of("tls_certificate_expiry_timestamp_seconds")
+        old = wait_above(gate, series, 0)
+        with gate.connect() as client:
+            assert client.call("SET", "k", "v") == "OK"
+            lanes = backend_ids(server)
+            cert, key = certificates().certificate("renewed")
+            assert server.call("CONFIG", "SET", "tls-cert-file", cert, "tls-key-file", key) == "OK"
+            assert wait_above(gate, series, old) - old == 366 * 24 * 3600
+            assert client.call("GET", "k") == b"v" and backend_ids(server) == lanes
+    finally:
+        server.kill()
+
+
 def test_handshakes_that_fail_are_counted_and_show_no_certificate(start_respgate):
     with ListeningTls("expired") as peer:
         gate = start_respgate(f"rediss://127.0.0.1:{peer.port}", env=TRUST, settings=QUICK)
