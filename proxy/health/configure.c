@@ -156,7 +156,7 @@ void monitor_rules_read(struct monitor_rules *rules, const struct conf *conf)
                  .quiet_ms = QUIET_MS},
         .timeout_ms = (uint32_t)conf_number(conf, "health", NULL, "timeout"),
         .metered_interval_ms = (uint32_t)conf_number(conf, "health", NULL, "metered_interval"),
-        .certificate_interval_ms = (uint32_t)conf_number(conf, "health", NULL, "certificate_interval"),
+        .cert_interval_ms = (uint32_t)conf_number(conf, "health", NULL, "cert_interval"),
         .start_grace_ms = (uint32_t)conf_number(conf, "health", NULL, "start_grace"),
         .seed = (uint64_t)conf_number(conf, "health", NULL, "seed"),
         .failback = (enum failback)conf_number(conf, "fallback", NULL, "failback"),

@@ -115,7 +115,7 @@ static struct probe_limits limits_of_check(const struct watched *watched)
     if (state == HEALTH_UP || state == HEALTH_SUSPECT || connect_ms < answer_ms)
         connect_ms = round_trips * answer_ms;
     return (struct probe_limits){
-        .connect_ms = connect_ms, .answer_ms = answer_ms, .anew_ms = watched->monitor->rules.certificate_interval_ms};
+        .connect_ms = connect_ms, .answer_ms = answer_ms, .anew_ms = watched->monitor->rules.cert_interval_ms};
 }
 
 static void start_probe(struct watched *watched)

@@ -65,7 +65,7 @@ def test_handshakes_are_counted_and_the_certificate_tells_when_it_runs_out(start
 def test_a_certificate_that_was_renewed_is_seen_though_no_connection_is_lost(start_respgate, tmp_path):
     server = TlsServer(tmp_path).start()
     try:
-        gate = start_respgate(server.url(), env=TRUST, settings={**QUICK, "health.certificate_interval": "300ms"})
+        gate = start_respgate(server.url(), env=TRUST, settings={**QUICK, "health.cert_interval": "300ms"})
         series = of("tls_certificate_expiry_timestamp_seconds")
         old = wait_above(gate, series, 0)
         with gate.connect() as client:
