@@ -86,17 +86,11 @@ static const char *reason_of(int status)
                            : "Service Unavailable";
 }
 
-static void free_body(const void *bytes, size_t len, void *body)
-{
-    (void)bytes, (void)len;
-    free(body);
-}
-
 /* Takes over `body`. */
-static void send_page(const struct scene *scene, struct evhttp_request *request, const struct page *page, char *body,
-                      size_t len)
+static void send_page(const struct scene *scene, struct evhttp_request *request, const struct page *page,
+                      struct evbuffer *body)
 {
-    struct evbuffer *out = evbuffer_new();
+    size_t len = evbuffer_get_length(body);
     char length[24];
 
     set_headers(scene, request, page->type);
@@ -105,13 +99,10 @@ static void send_page(const struct scene *scene, struct evhttp_request *request,
     if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
         snprintf(length, sizeof(length), "%zu", len);
         evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Length", length);
-    } else if (out && !evbuffer_add_reference(out, body, len, free_body, body)) {
-        body = NULL;
+        evbuffer_drain(body, len);
     }
-    evhttp_send_reply(request, page->status, reason_of(page->status), out);
-    if (out)
-        evbuffer_free(out);
-    free(body);
+    evhttp_send_reply(request, page->status, reason_of(page->status), body);
+    evbuffer_free(body);
 }
 
 static bool is_served(const struct scene *scene, page_write *write)
@@ -174,22 +165,40 @@ static void write_page(const struct side *side, struct evhttp_request *request, 
     admin_answer(side->http->scene, &order, page);
 }
 
+static ssize_t write_body(void *body, const char *bytes, size_t len)
+{
+    return evbuffer_add(body, bytes, len) ? 0 : (ssize_t)len;
+}
+
+/*
+ * Into pieces of a few KiB, which malloc() gives out again and again: a page in one piece would be given back to the
+ * kernel each time, and cost more in page faults than in writing it.
+ */
+static FILE *open_body(struct evbuffer *body)
+{
+    FILE *stream = body ? fopencookie(body, "w", (cookie_io_functions_t){.write = write_body}) : NULL;
+
+    if (stream)
+        __fsetlocking(stream, FSETLOCKING_BYCALLER); /* it is ours alone, and there is much to write */
+    return stream;
+}
+
 static void answer(const struct side *side, struct evhttp_request *request, page_write *write, struct page *page)
 {
-    char *body = NULL;
-    size_t len = 0;
+    struct evbuffer *body = evbuffer_new();
 
     page->status = 200;
     page->type = "text/plain; charset=utf-8";
-    page->body = open_memstream(&body, &len);
+    page->body = open_body(body);
     if (!page->body) {
         evhttp_send_error(request, 503, "out of memory");
+        if (body)
+            evbuffer_free(body);
         return;
     }
-    __fsetlocking(page->body, FSETLOCKING_BYCALLER); /* it is ours alone, and there is much to write */
     write_page(side, request, write, page);
     fclose(page->body);
-    send_page(side->http->scene, request, page, body, len);
+    send_page(side->http->scene, request, page, body);
 }
 
 /* NULL: it is a verb, and tells by itself what is wrong. */

@@ -31,7 +31,9 @@ static void put(struct metric_out *out, const char *text)
 
 static void put_char(struct metric_out *out, char c)
 {
-    put_bytes(out, &c, 1);
+    if (out->len == sizeof(out->text))
+        flush(out);
+    out->text[out->len++] = c;
 }
 
 static void put_whole(struct metric_out *out, uint64_t number)
@@ -105,15 +107,10 @@ void metric_family(struct metric_out *out, const char *name, enum metric_type ty
 static void put_quoted(struct metric_out *out, const char *text)
 {
     put_char(out, '"');
-    while (*text) {
-        size_t plain = strcspn(text, "\\\"\n");
-        put_bytes(out, text, plain);
-        text += plain;
-        if (!*text)
-            break;
-        put_char(out, '\\');
+    for (; *text; text++) {
+        if (*text == '\\' || *text == '"' || *text == '\n')
+            put_char(out, '\\');
         put_char(out, *text == '\n' ? 'n' : *text);
-        text++;
     }
     put_char(out, '"');
 }
