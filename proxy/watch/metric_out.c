@@ -10,6 +10,8 @@ static void flush(struct metric_out *out)
 {
     fwrite_unlocked(out->text, 1, out->len, out->out);
     out->len = 0;
+    if (out->pause)
+        out->pause(out->arg);
 }
 
 static void put_bytes(struct metric_out *out, const char *bytes, size_t len)

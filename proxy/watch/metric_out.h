@@ -21,7 +21,9 @@ struct metric_out {
     const char *prefix; /* "respgate_"; "" for what all programs call alike */
     const char *name;
     enum metric_type type;
-    bool begun, sampled; /* some family, some sample of this one */
+    bool begun, sampled;      /* some family, some sample of this one */
+    void (*pause)(void *arg); /* called every few KiB; NULL: nobody wants to */
+    void *arg;
     size_t len;
     char text[4096]; /* not given to `out` yet: streams take small pieces slowly, and there are thousands */
 };
