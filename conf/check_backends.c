@@ -97,6 +97,15 @@ static void check_unlike(struct loader *loader, const struct target *targets, si
     }
 }
 
+/* In metrics, in the log and in what programs are told it stands for no backend at all. */
+static void check_name(struct loader *loader, const struct instance *instance)
+{
+    const struct cell *cell = instance_cell(instance, option_find(instance->section, "url"));
+    if (strcmp(instance->name, "none") == 0) {
+        loader_mistake(loader, cell_effective(cell)->origin, "backend.none: stands for no backend; another name");
+    }
+}
+
 static bool find_target(const struct instance *instance, struct target *target)
 {
     const struct option *option = option_find(instance->section, "url");
@@ -119,6 +128,7 @@ void check_backends(struct loader *loader)
         if (strcmp(instance->section->name, "backend") != 0) {
             continue;
         }
+        check_name(loader, instance);
         if (!loader->override_backend) {
             check_layers(loader, instance, "url", "backend", same_url_text);
             check_layers(loader, instance, "dataset", "data set", same_text);

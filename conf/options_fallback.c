@@ -44,6 +44,13 @@ static const struct option health_options[] = {
      .max = 24 * HOUR,
      .initial = "30s",
      .doc = "How often a metered backend is checked while no request of a client tells how it is."},
+    {.key = "cert_interval",
+     .type = OPTION_DURATION,
+     .max = 720 * HOUR,
+     .initial = "1h",
+     .doc = "How long checks over TLS go on with one connection: then a new one is made, with a whole handshake, to "
+            "see the "
+            "certificate that is shown by now; 0: until it is lost."},
     {.key = "start_grace",
      .type = OPTION_DURATION,
      .max = 10 * MINUTE,

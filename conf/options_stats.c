@@ -18,6 +18,16 @@ static const struct option stats_options[] = {
      .type = OPTION_BOOL,
      .initial = "no",
      .doc = "Whether stats.address takes orders too: reload, drain, pin, unpin."},
+    {.key = "page", .type = OPTION_BOOL, .initial = "yes", .doc = "Whether the page for people is served, at /."},
+    {.key = "hosts",
+     .type = OPTION_TEXT,
+     .max = 1024,
+     .initial = "",
+     .example = "respgate respgate.monitoring.svc",
+     .doc =
+         "Names by which stats.address may be asked, separated by blanks, beside addresses and localhost, which always "
+         "may: a web page whose name leads here must not be able to read what is served. The probes answer whoever "
+         "asks."},
     {.key = "slowlog",
      .type = OPTION_DURATION,
      .max = HOUR,

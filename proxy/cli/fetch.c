@@ -13,6 +13,7 @@
 #include "conf/address.h"
 #include "conf/conf.h"
 #include "proxy/cli/ask.h"
+#include "proxy/watch/http.h"
 
 enum { BODY_MAX = 64 << 20 };
 
@@ -108,39 +109,91 @@ static char *read_all(int fd, size_t *len)
     return NULL;
 }
 
-/* Takes the head off. NULL, and the bytes are freed, when it is not a good answer. */
-static char *take_body(char *bytes, size_t *len, char *error, size_t error_len)
+/* Over a path, or an address that was given for the purpose, whoever answers there is meant. */
+static bool knows_whom(const struct conf *conf)
 {
-    char *body = strstr(bytes, "\r\n\r\n");
-    int status = 0;
-
-    if (body && sscanf(bytes, "HTTP/1.%*d %d", &status) == 1 && status == 200) {
-        body += 4;
-        *len -= (size_t)(body - bytes);
-        memmove(bytes, body, *len + 1);
-        return bytes;
-    }
-    snprintf(error, error_len, status ? "the stats port says %d: %.*s" : "no HTTP is spoken there", status,
-             body ? (int)strcspn(body + 4, "\r\n") : 0, body ? body + 4 : "");
-    free(bytes);
-    return NULL;
+    if (conf_string(conf, "stats", NULL, "unix_socket")[0])
+        return false;
+    return conf_is_set(conf, "listen", NULL, "address") || conf_is_set(conf, "listen", NULL, "unix_socket") ||
+           !conf_is_set(conf, "stats", NULL, "address");
 }
 
-char *fetch(const struct conf *conf, const char *method, const char *path, size_t *len, char *error, size_t error_len)
+/* Where they listen: "HOST:PORT PATH". Of the address the port must do, because a host has many names. */
+static bool is_meant(const struct conf *conf, const char *listens)
+{
+    const char *path = strchr(listens, ' ') + 1, *ours = conf_string(conf, "listen", NULL, "address");
+    const char *our_path = conf_string(conf, "listen", NULL, "unix_socket");
+    struct address their_address, our_address;
+
+    if (path[0] && !strcmp(path, our_path))
+        return true;
+    return !address_parse(listens, (size_t)(path - 1 - listens), &their_address) &&
+           !address_parse(ours, strlen(ours), &our_address) && their_address.port == our_address.port;
+}
+
+/* False with a message when it is not a respgate that answers, or not ours. */
+static bool check_identity(const struct conf *conf, const char *bytes, struct fetched *fetched)
+{
+    static const char key[] = "\r\n" HTTP_IDENTITY ": ";
+    const char *found = strstr(bytes, key), *end = strstr(bytes, "\r\n\r\n");
+    char listens[512];
+
+    fetched->code = EXIT_NOT_MEANT;
+    if (!found || !end || found > end) {
+        snprintf(fetched->error, sizeof(fetched->error), "what answers at the stats port is no respgate");
+        return false;
+    }
+    found += strlen(key);
+    snprintf(listens, sizeof(listens), "%.*s", (int)strcspn(found, "\r"), found);
+    if (!strchr(listens, ' '))
+        snprintf(listens, sizeof(listens), "%.*s ", (int)strcspn(found, "\r"), found);
+    if (!knows_whom(conf) || is_meant(conf, listens)) {
+        fetched->code = EXIT_FINE;
+        return true;
+    }
+    snprintf(fetched->error, sizeof(fetched->error),
+             "the stats port %s is that of another respgate, which listens on %.400s; this configuration's, on %.200s, "
+             "either does not run or found the port taken",
+             conf_string(conf, "stats", NULL, "address"), listens, conf_string(conf, "listen", NULL, "address"));
+    return false;
+}
+
+/* Takes the head off, when it is a good answer. */
+static void take_body(struct fetched *fetched, char *bytes)
+{
+    char *body = strstr(bytes, "\r\n\r\n") + 4;
+    int status = 0;
+
+    if (sscanf(bytes, "HTTP/1.%*d %d", &status) == 1 && status == 200) {
+        fetched->len -= (size_t)(body - bytes);
+        memmove(bytes, body, fetched->len + 1);
+        fetched->body = bytes;
+        return;
+    }
+    fetched->code = EXIT_FAILED;
+    snprintf(fetched->error, sizeof(fetched->error), "the stats port says %d: %.*s", status, (int)strcspn(body, "\r\n"),
+             body);
+    free(bytes);
+}
+
+void fetch(const struct conf *conf, const char *method, const char *path, struct fetched *fetched)
 {
     char request[256], *bytes;
-    int fd = open_port(conf, error, error_len);
+    int fd;
 
+    *fetched = (struct fetched){.code = EXIT_FAILED};
+    fd = open_port(conf, fetched->error, sizeof(fetched->error));
     if (fd < 0)
-        return NULL;
+        return;
     int n =
         snprintf(request, sizeof(request),
                  "%s %s HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", method, path);
-    bytes = send(fd, request, (size_t)n, MSG_NOSIGNAL) == n ? read_all(fd, len) : NULL;
+    bytes = send(fd, request, (size_t)n, MSG_NOSIGNAL) == n ? read_all(fd, &fetched->len) : NULL;
     close(fd);
-    if (!bytes) {
-        snprintf(error, error_len, "no whole answer within %d ms", FETCH_TIMEOUT_MS);
-        return NULL;
-    }
-    return take_body(bytes, len, error, error_len);
+    if (!bytes)
+        snprintf(fetched->error, sizeof(fetched->error), "no whole answer within %d ms", FETCH_TIMEOUT_MS);
+    else if (check_identity(conf, bytes, fetched))
+        take_body(fetched, bytes);
+    else
+        free(bytes);
 }

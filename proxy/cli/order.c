@@ -9,18 +9,16 @@
 static int order(const struct cli_options *options, const char *path)
 {
     struct conf *conf = cli_load(options);
-    char error[640];
-    size_t len;
-    char *body;
+    struct fetched fetched;
 
     if (!conf)
         return EXIT_BAD_CONFIG;
-    body = fetch(conf, "POST", path, &len, error, sizeof(error));
-    if (!body)
-        fprintf(stderr, "%s\n", error);
-    free(body);
+    fetch(conf, "POST", path, &fetched);
+    if (!fetched.body)
+        fprintf(stderr, "%s\n", fetched.error);
+    free(fetched.body);
     conf_free(conf);
-    return body ? EXIT_FINE : EXIT_FAILED;
+    return fetched.code;
 }
 
 int cli_reload(const struct cli_options *options)

@@ -245,11 +245,10 @@ static bool init_process(struct process *process)
     scene->loop = &process->loop;
     scene->crew = &process->crew;
     scene->version = RESPGATE_VERSION;
-    scene_start(scene);
     scene->journal = journal_new();
     scene->history = history_new(scene);
     process->monitor = monitor_new(&process->loop, on_route, process);
-    if (!scene->journal || !scene->history || !process->monitor)
+    if (!scene_start(scene) || !scene->journal || !scene->history || !process->monitor)
         return false;
     scene->monitor = process->monitor;
     scene->orders = &process->orders;

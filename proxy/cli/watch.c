@@ -30,18 +30,17 @@ static void print_plain(const char *text, size_t len)
 
 static int show(const struct conf *conf, const char *path, const char *before)
 {
-    char error[256];
-    size_t len = 0;
-    char *body = fetch(conf, "GET", path, &len, error, sizeof(error));
+    struct fetched fetched;
 
+    fetch(conf, "GET", path, &fetched);
     fputs(before, stdout);
-    if (body)
-        print_plain(body, len);
+    if (fetched.body)
+        print_plain(fetched.body, fetched.len);
     else
-        fprintf(*before ? stdout : stderr, "%s\n", error);
+        fprintf(*before ? stdout : stderr, "%s\n", fetched.error);
     fflush(stdout);
-    free(body);
-    return body ? EXIT_FINE : EXIT_FAILED;
+    free(fetched.body);
+    return fetched.code;
 }
 
 int cli_stats(const struct cli_options *options)

@@ -25,12 +25,14 @@ struct census {
 #define X(name, help) uint64_t name;
     CENSUS(X)
 #undef X
+    uint64_t buffered_bytes;
 };
 
 struct census_gauges {
 #define X(name, help) _Atomic uint64_t name;
     CENSUS(X)
 #undef X
+    _Atomic uint64_t buffered_bytes; /* read from clients and not taken yet, or to be written to them */
 };
 
 void census_count(struct census *census, const struct client *client, uint64_t now_ms);

@@ -422,6 +422,17 @@ static void on_reply(struct requester *owner, struct lane *lane, struct request 
     requests_ended(client, 1);
 }
 
+static void count_loss(struct client *client, const struct request *request, enum error_code code, uint32_t n)
+{
+    struct counters *counters = &client->worker->counters;
+
+    counter_add(code == ERROR_CODE_RGUNAVAIL ? &counters->unavailable
+                : code == ERROR_CODE_RGSTATE ? &counters->state
+                                             : &counters->unknown,
+                n);
+    client_count_failure(client, request->class, code, n);
+}
+
 static void answer_loss(struct client *client, const struct request *request, const char *text)
 {
     uint8_t bytes[256];
@@ -457,20 +468,20 @@ static void on_request_lost(struct requester *owner, struct lane *lane, struct r
                (repair_answer_lost(client, lane, request, loss) || adopt_answer_lost(client, lane, request, loss))) {
         counter_add(&worker->counters.replied, n);
     } else if (loss == REQUEST_UNSENT) {
-        counter_add(&worker->counters.unavailable, n);
+        count_loss(client, request, ERROR_CODE_RGUNAVAIL, n);
         answer_loss(client, request, reply_text_rgunavail);
     } else if (request->begun) {
-        counter_add(&worker->counters.unknown, n);
+        count_loss(client, request, ERROR_CODE_RGUNKNOWN, n);
         client_close(client, "backend lost within a reply");
     } else if (worker->settings->close_on_unknown) {
-        counter_add(in_session ? &worker->counters.state : &worker->counters.unknown, n);
+        count_loss(client, request, in_session ? ERROR_CODE_RGSTATE : ERROR_CODE_RGUNKNOWN, n);
         client_close(client, "backend lost");
     } else if (in_session) {
-        counter_add(&worker->counters.state, n);
+        count_loss(client, request, ERROR_CODE_RGSTATE, n);
         answer_loss(client, request, reply_text_rgstate);
         client_finish(client, "backend lost with session state");
     } else {
-        counter_add(&worker->counters.unknown, n);
+        count_loss(client, request, ERROR_CODE_RGUNKNOWN, n);
         answer_loss(client, request, reply_text_rgunknown);
         if (client->streaming || request->run || (pinned && pin_has_state(client)))
             client_finish(client, "backend lost");

@@ -181,6 +181,12 @@ static inline void client_count_request(struct client *client)
         counter_add(&client->worker->commands[client->last_command->index], 1);
 }
 
+/* What kind of request that was; a line that is no command is of the kind other. */
+static inline unsigned client_class(const struct client *client)
+{
+    return client->last_command ? client->worker->settings->classes[client->last_command->index] : REQUEST_CLASS_other;
+}
+
 /* --- client.c --- */
 
 void client_accept(struct worker *worker, int fd, bool is_unix);
@@ -220,7 +226,11 @@ bool client_is_muted(const struct client *client);
 /* Ends the taking of one command that was answered here: `outcome` is a counter of the ledger. Never with replies due.
  */
 void client_answer(struct client *client, const struct reply_writer *reply, _Atomic uint64_t *outcome);
+/* The same for what a backend has said: its errors are counted already. */
+void client_pass_answer(struct client *client, const struct reply_writer *reply, _Atomic uint64_t *outcome);
 void client_answer_error(struct client *client, const char *text, _Atomic uint64_t *outcome);
+/* So many requests were not done, for a reason of ours. */
+void client_count_failure(struct client *client, unsigned class, enum error_code code, uint32_t n);
 void client_answer_ok(struct client *client);
 /* Lines for people: a bulk string, in RESP3 a verbatim one. */
 void client_answer_text(struct client *client, const char *text, size_t len);

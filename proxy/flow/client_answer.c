@@ -3,12 +3,17 @@
 
 #include "proxy/flow/client.h"
 
+void client_count_failure(struct client *client, unsigned class, enum error_code code, uint32_t n)
+{
+    counter_add(&client->worker->errors[ERROR_OF_RESPGATE][class][code], n);
+}
+
 bool client_is_muted(const struct client *client)
 {
     return client->reply_mode == REPLY_OFF || client->reply_mode == REPLY_SKIP_THIS;
 }
 
-void client_answer(struct client *client, const struct reply_writer *reply, _Atomic uint64_t *outcome)
+void client_pass_answer(struct client *client, const struct reply_writer *reply, _Atomic uint64_t *outcome)
 {
     client_count_request(client);
     counter_add(outcome, 1);
@@ -16,6 +21,13 @@ void client_answer(struct client *client, const struct reply_writer *reply, _Ato
         return;
     conn_write(&client->conn, reply->bytes, reply->len);
     throttle_answers(client);
+}
+
+void client_answer(struct client *client, const struct reply_writer *reply, _Atomic uint64_t *outcome)
+{
+    if (reply->len && reply->bytes[0] == '-')
+        client_count_failure(client, client_class(client), error_code_of(reply->bytes, reply->len), 1);
+    client_pass_answer(client, reply, outcome);
 }
 
 void client_answer_error(struct client *client, const char *text, _Atomic uint64_t *outcome)

@@ -1,5 +1,6 @@
 /* A client's commands on their way to a lane, and how they are counted. */
 #include "proxy/flow/client.h"
+#include "proxy/watch/meter.h"
 
 struct request *client_send(struct client *client, struct lane *lane, enum request_kind kind, const void *bytes,
                             size_t len)
@@ -20,7 +21,7 @@ struct request *client_send(struct client *client, struct lane *lane, enum reque
     client->inflight++;
     client_count_request(client);
     if (lane->pool->key.backend->metered && !client->worker->settings->unbilled[client->last_command->index])
-        count(client->worker, billed);
+        counter_add(&lane->pool->meter->billed, 1);
     return request;
 }
 

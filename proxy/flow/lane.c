@@ -125,6 +125,7 @@ void lane_open(struct lane *lane)
         lane_fail(lane, "backend name is not resolved");
         return;
     }
+    lane->conn.traffic = &lane->pool->meter->traffic;
     backend_use_tls(backend, &lane->conn);
     const struct sockaddr *address = (const struct sockaddr *)&addresses->at[turn % addresses->count].address;
     if (!conn_connect(&lane->conn, address, addresses->at[turn % addresses->count].len))
@@ -133,7 +134,11 @@ void lane_open(struct lane *lane)
 
 static void on_connected(struct conn *conn)
 {
-    login_start(from_conn(conn));
+    struct lane *lane = from_conn(conn);
+
+    if (conn->tls)
+        backend_note_handshake(lane->pool->key.backend, &lane->pool->meter->handshakes, conn->tls);
+    login_start(lane);
 }
 
 static size_t congestion(const struct lane *lane)
@@ -263,8 +268,9 @@ static enum target choose_target(struct lane *lane, const uint8_t *bytes, size_t
 static void note_error(struct lane *lane, const uint8_t *bytes, size_t len)
 {
     enum health_cause cause = error_words(bytes, len);
+    unsigned class = request_oldest(&lane->queue)->class;
 
-    counter_add(&lane->pool->worker->errors[error_code_of(bytes, len)], 1);
+    counter_add(&lane->pool->worker->errors[ERROR_OF_BACKEND][class][error_code_of(bytes, len)], 1);
     if (cause != CAUSE_NONE && cause != CAUSE_AUTH && cause != CAUSE_BUSY)
         backend_hint(lane->pool->key.backend, cause);
 }
@@ -416,85 +422,4 @@ static void on_eof(struct conn *conn)
 static void on_lost(struct conn *conn, const char *reason)
 {
     lane_fail(from_conn(conn), reason);
-}
-
-/* Not begun to be sent, and nobody was told that it is lost. */
-static bool is_resendable(const struct request *request, uint64_t sent)
-{
-    return request->start >= sent && !request->dropped;
-}
-
-/* How many requests at the end of the queue were not begun to be sent; their bytes become `pending` again. */
-static uint32_t keep_unsent(struct lane *lane, bool was_ready)
-{
-    struct block_pool *blocks = &lane->pool->worker->loop.pool;
-    uint64_t sent = was_ready ? lane->base + lane->conn.written : lane->given - lane->pending.len;
-    uint32_t all = request_count(&lane->queue), unsent = 0;
-    struct buf rest = {0};
-
-    if (lane->role != LANE_SHARED)
-        return 0;
-    while (unsent < all && is_resendable(request_at(&lane->queue, all - 1 - unsent), sent))
-        unsent++;
-    while (unsent && request_at(&lane->queue, all - unsent)->joined)
-        unsent--;
-    if (!was_ready)
-        return unsent;
-    buf_move(&rest, &lane->conn.out);
-    if (unsent) {
-        uint64_t first = request_at(&lane->queue, all - unsent)->start;
-        buf_consume(blocks, &rest, (size_t)(first - sent));
-        buf_move(&lane->pending, &rest);
-    }
-    buf_clear(blocks, &rest);
-    return unsent;
-}
-
-static void end(struct lane *lane, const char *reason, bool on_purpose)
-{
-    struct pool *pool = lane->pool;
-    bool was_ready = lane->state == LANE_READY;
-    struct lane_holder *holder;
-    uint32_t lost;
-
-    if (lane->state == LANE_CLOSED)
-        return;
-    lost = request_count(&lane->queue) - keep_unsent(lane, was_ready);
-    bool at_eof = lane->conn.at_eof;
-    conn_close(&lane->conn);
-    lane->state = LANE_CLOSED;
-    lane->subscriber = false;
-    if (!on_purpose && was_ready)
-        backend_hint(pool->key.backend, CAUSE_LOST);
-    if (!on_purpose) {
-        counter_add(was_ready ? &pool->worker->counters.lanes_lost : &pool->worker->counters.lanes_failed, 1);
-        counter_add(was_ready ? &pool->meter->lost : &pool->meter->failed, 1);
-    }
-    /* An idle connection that the backend closes is daily life; all else is worth a look. */
-    bool daily = on_purpose || !was_ready || (!lost && at_eof);
-    log_write(daily ? LOG_DEBUG : LOG_WARN, "lane lost", LOG_NUM("lane", lane->serial),
-              LOG_TEXT("backend", pool->key.backend->name), LOG_TEXT("reason", reason), LOG_NUM("in_flight", lost));
-    lane_ref(lane);
-    for (; lost; lost--)
-        lane_lose_oldest(lane, REQUEST_UNKNOWN);
-    holder = lane->holder; /* it may have let go just now */
-    if (holder) {
-        lane->holder = NULL;
-        holder->ops->on_lane_lost(holder, lane, reason);
-    }
-    lane->tunnel = false; /* not before its holder has been told, to whom a tunnel matters */
-    lane_wake_waiters(lane);
-    pool_lane_lost(pool, lane, was_ready, reason);
-    lane_unref(lane);
-}
-
-void lane_fail(struct lane *lane, const char *reason)
-{
-    end(lane, reason, false);
-}
-
-void lane_drop(struct lane *lane, const char *reason)
-{
-    lane->holder = NULL;
-    end(lane, reason, true);
 }

@@ -109,14 +109,16 @@ bool lane_is_congested(const struct lane *lane);
 void lane_wait(struct lane *lane, struct lane_waiter *waiter);
 void lane_stop_waiting(struct lane *lane, struct lane_waiter *waiter);
 
+/* For pool.c: takes the lane out for good, without telling anybody. Its queue must be empty or tombstones. */
+void lane_bury(struct lane *lane);
+
+/* --- lane_end.c --- */
+
 /* Ends the connection: every request in its queue is told, the holder too, then the pool. */
 void lane_fail(struct lane *lane, const char *reason);
 /* The same for a lane that is given up on purpose, without telling its holder. */
 void lane_drop(struct lane *lane, const char *reason);
-/* For pool.c: takes the lane out for good, without telling anybody. Its queue must be empty or tombstones. */
-void lane_bury(struct lane *lane);
-
-/* --- lane_deadline.c, and what it shares with lane.c --- */
+/* --- lane_deadline.c, and what it shares with lane.c and lane_end.c --- */
 
 void lane_wake_waiters(struct lane *lane);
 /* Nobody is left to answer the oldest request. */

@@ -2,6 +2,7 @@
 #include "proxy/flow/lane.h"
 #include "proxy/flow/pool.h"
 #include "proxy/flow/worker.h"
+#include "proxy/watch/meter.h"
 
 enum { TIMEOUTS_TO_GIVE_UP = 5 }; /* a reply that is later than so many command_timeouts will not come */
 
@@ -10,6 +11,7 @@ void lane_lose_oldest(struct lane *lane, enum request_loss loss)
     struct request request = *request_oldest(&lane->queue);
 
     request_pop(&lane->queue);
+    counter_add(&lane->pool->meter->unanswered, loss != REQUEST_UNSENT && !request.dropped);
     if (!request.dropped)
         request.owner->ops->on_lost(request.owner, lane, &request, loss);
 }
@@ -57,6 +59,7 @@ void lane_expire_sent(struct lane *lane, uint64_t now_ms, uint64_t timeout_ms)
         if (request->dropped)
             continue;
         request->dropped = true;
+        counter_add(&lane->pool->meter->unanswered, 1);
         struct request copy = *request;
         copy.owner->ops->on_lost(copy.owner, lane, &copy, REQUEST_TIMEOUT);
     }

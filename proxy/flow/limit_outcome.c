@@ -14,6 +14,7 @@
 #include "proxy/flow/repair.h"
 #include "proxy/flow/worker.h"
 #include "proxy/net/loop.h"
+#include "proxy/watch/meter.h"
 
 enum { CHANGED_MAX = 1024 };
 
@@ -145,7 +146,7 @@ static bool send_again(struct client *client, struct lane *lane, struct limit_ke
     client_send_again(client, lane, before, REQUEST_LIMIT, limiter->out, len);
     count(client->worker, scripts_healed);
     if (backend->metered)
-        count(client->worker, billed);
+        counter_add(&lane->pool->meter->billed, 1);
     return true;
 }
 
@@ -258,6 +259,7 @@ static size_t change(struct client *client, const struct lane *lane, const struc
         if (w.len)
             return w.len;
         count(client->worker, unavailable);
+        client_count_failure(client, REQUEST_CLASS_limiter, ERROR_CODE_RGUNAVAIL, 1);
         client->not_replied = true;
         return 0;
     case LIMIT_NOT_LOADED:

@@ -23,6 +23,7 @@
 #include "proxy/flow/limit_notes.h"
 #include "proxy/flow/limiter.h"
 #include "proxy/net/log.h"
+#include "proxy/watch/meter.h"
 
 enum {
     REST_MS = 100,      /* how long to rest, when few wait */
@@ -304,7 +305,7 @@ static void ask(struct limit_wait *wait, struct lane *lane)
     wait->pool = lane->pool;
     wait->in_flight = true;
     if (backend->metered)
-        count(limiter->worker, billed);
+        counter_add(&lane->pool->meter->billed, 1);
     lane_send(lane, &wait->requester, 0, limiter->out, len)->class = REQUEST_CLASS_limiter;
 }
 
@@ -317,7 +318,9 @@ size_t limit_wait_dispatch(struct client *client, struct lane *lane, const struc
     if (!wait)
         wait = begin(client, call);
     if (wait->state == WAIT_ANSWERED) {
-        client_answer(client, &(struct reply_writer){.bytes = wait->reply, .len = wait->reply_len}, wait->outcome);
+        struct reply_writer reply = {.bytes = wait->reply, .len = wait->reply_len};
+        bool is_ours = wait->outcome != &client->worker->counters.replied;
+        (is_ours ? client_answer : client_pass_answer)(client, &reply, wait->outcome);
         return call->len;
     }
     if (wait->state == WAIT_RESTING)

@@ -460,6 +460,7 @@ void pool_free(struct pool *pool)
     LIST_REMOVE(pool, link);
     atomic_store(&pool->meter->lanes, 0); /* what other pools have of this backend is counted in a second */
     atomic_store(&pool->meter->inflight, 0);
+    atomic_store(&pool->meter->queued, 0);
     hello_finish(&pool->hello);
     backend_unref(pool->key.backend);
     free(pool->key.user);

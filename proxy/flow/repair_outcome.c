@@ -75,7 +75,7 @@ void repair_left(struct client *client)
 
     lane_send_silent(lane, limiter->out, len);
     if (lane->pool->key.backend->metered)
-        count(client->worker, billed);
+        counter_add(&lane->pool->meter->billed, 1);
 }
 
 bool repair_again(struct client *client, const struct limit_kept *kept)

@@ -67,7 +67,7 @@ struct worker {
     struct counters counters;
     struct histogram latency[REQUEST_CLASSES]; /* of requests, by class */
     uint32_t noted_us, noted_cell;             /* the last time that was noted there, and its cell */
-    _Atomic uint64_t errors[ERROR_CODES_N];    /* error replies of backends */
+    _Atomic uint64_t errors[ERROR_ORIGINS][REQUEST_CLASSES][ERROR_CODES_N]; /* error replies */
     struct census_gauges census;
     struct roll_book *roll;     /* who is connected */
     struct slowlog *slowlog;    /* what took long */

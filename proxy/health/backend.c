@@ -153,6 +153,16 @@ void backend_use_tls(struct backend *backend, struct conn *conn)
     tls_context_unref(tls);
 }
 
+void backend_note_handshake(struct backend *backend, struct handshake_meter *meter, const struct tls *tls)
+{
+    int64_t end_s = tls_certificate_end(tls);
+
+    counter_add(&meter->done, 1);
+    counter_add(&meter->resumed, tls_was_resumed(tls));
+    if (end_s && !tls_was_resumed(tls)) /* a resumed session has that of its first handshake, which may be old */
+        atomic_store_explicit(&backend->certificate_end_s, end_s, memory_order_relaxed);
+}
+
 static bool has_address(const struct backend_addresses *addresses, size_t of, const struct backend_addresses *in)
 {
     for (size_t i = 0; i < in->count; i++)

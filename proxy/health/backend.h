@@ -22,6 +22,8 @@
 struct backend_meter;
 struct backend_tally;
 struct conn;
+struct handshake_meter;
+struct tls;
 struct tls_context;
 
 enum { BACKEND_ADDRESSES_MAX = 8, BACKEND_METERS_MAX = 64 };
@@ -63,6 +65,7 @@ struct backend {
     atomic_int hint_fd;  /* eventfd that is written when a hint is new; -1: nobody listens. Written by main's thread */
     atomic_uint replies; /* seen on the data path since the last look; set by workers, taken by main's thread */
     struct fence fence;  /* the backend's clock, and until when it is not left */
+    _Atomic int64_t certificate_end_s; /* of the one it showed last, wall clock; whoever saw it writes. 0: none yet */
     _Atomic(struct backend_meter *) meters[BACKEND_METERS_MAX]; /* by worker, each written by that worker; NULL: none */
     struct backend_tally *tally;                                /* of checks and choices; main's thread only */
     atomic_uint refs;
@@ -79,6 +82,9 @@ void backend_set_tls(struct backend *backend, struct tls_context *tls);
 struct tls_context *backend_tls(struct backend *backend);
 /* Has `conn` use it. */
 void backend_use_tls(struct backend *backend, struct conn *conn);
+/* A handshake came to its good end: counts it, and keeps what the certificate says. `meter` is the caller's thread's.
+ */
+void backend_note_handshake(struct backend *backend, struct handshake_meter *meter, const struct tls *tls);
 
 /* Takes over `addresses`. False when they are those in use. Main's thread. */
 bool backend_set_addresses(struct backend *backend, struct backend_addresses *addresses);

@@ -7,7 +7,10 @@
 #include "conf/address.h"
 #include "conf/conf.h"
 #include "proxy/health/backend.h"
+#include "proxy/health/monitor.h"
 #include "proxy/net/tls.h"
+
+enum { QUIET_MS = 3600 * 1000 };
 
 /* What [backend NAME] leaves open is what [tls] says; the configuration sees to that. */
 static void read_tls(struct tls_settings *settings, const struct backend *backend, const struct conf *conf)
@@ -139,4 +142,25 @@ struct backend *backend_unchanged(struct backend *known, struct backend *fresh)
         backend_set_tls(known, backend_tls(fresh));
     backend_unref(fresh);
     return backend_ref(known);
+}
+
+void monitor_rules_read(struct monitor_rules *rules, const struct conf *conf)
+{
+    *rules = (struct monitor_rules){
+        .health = {.fall = (unsigned)conf_number(conf, "health", NULL, "fall"),
+                   .rise = (unsigned)conf_number(conf, "health", NULL, "rise"),
+                   .interval_ms = (uint32_t)conf_number(conf, "health", NULL, "interval"),
+                   .fast_interval_ms = (uint32_t)conf_number(conf, "health", NULL, "fast_interval")},
+        .hold = {.hold_ms = (uint64_t)conf_number(conf, "fallback", NULL, "failback_hold"),
+                 .hold_max_ms = (uint64_t)conf_number(conf, "fallback", NULL, "failback_hold_max"),
+                 .quiet_ms = QUIET_MS},
+        .timeout_ms = (uint32_t)conf_number(conf, "health", NULL, "timeout"),
+        .metered_interval_ms = (uint32_t)conf_number(conf, "health", NULL, "metered_interval"),
+        .cert_interval_ms = (uint32_t)conf_number(conf, "health", NULL, "cert_interval"),
+        .start_grace_ms = (uint32_t)conf_number(conf, "health", NULL, "start_grace"),
+        .seed = (uint64_t)conf_number(conf, "health", NULL, "seed"),
+        .failback = (enum failback)conf_number(conf, "fallback", NULL, "failback"),
+        .require_first = !strcmp(conf_string(conf, "fallback", NULL, "require"), "primary"),
+        .expected = conf_expect(conf),
+    };
 }

@@ -8,7 +8,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "conf/conf.h"
 #include "proxy/health/backend.h"
 #include "proxy/health/journal.h"
 #include "proxy/health/monitor_parts.h"
@@ -18,7 +17,7 @@
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
 
-enum { JITTER_PERCENT = 10, STALL_TIMEOUTS = 2, QUIET_MS = 3600 * 1000, CLOCK_FRESH_US = 60 * 1000 * 1000 };
+enum { JITTER_PERCENT = 10, STALL_TIMEOUTS = 2, CLOCK_FRESH_US = 60 * 1000 * 1000 };
 
 static uint64_t now_ms(const struct monitor *monitor)
 {
@@ -115,7 +114,8 @@ static struct probe_limits limits_of_check(const struct watched *watched)
 
     if (state == HEALTH_UP || state == HEALTH_SUSPECT || connect_ms < answer_ms)
         connect_ms = round_trips * answer_ms;
-    return (struct probe_limits){.connect_ms = connect_ms, .answer_ms = answer_ms};
+    return (struct probe_limits){
+        .connect_ms = connect_ms, .answer_ms = answer_ms, .anew_ms = watched->monitor->rules.cert_interval_ms};
 }
 
 static void start_probe(struct watched *watched)
@@ -476,24 +476,4 @@ void monitor_configure(struct monitor *monitor, const struct monitor_rules *rule
             check(monitor->watched[i]);
         else if (!probe_is_running(monitor->watched[i]->probe))
             schedule(monitor->watched[i]); /* not at once: checks may cost money, or lock an account */
-}
-
-void monitor_rules_read(struct monitor_rules *rules, const struct conf *conf)
-{
-    *rules = (struct monitor_rules){
-        .health = {.fall = (unsigned)conf_number(conf, "health", NULL, "fall"),
-                   .rise = (unsigned)conf_number(conf, "health", NULL, "rise"),
-                   .interval_ms = (uint32_t)conf_number(conf, "health", NULL, "interval"),
-                   .fast_interval_ms = (uint32_t)conf_number(conf, "health", NULL, "fast_interval")},
-        .hold = {.hold_ms = (uint64_t)conf_number(conf, "fallback", NULL, "failback_hold"),
-                 .hold_max_ms = (uint64_t)conf_number(conf, "fallback", NULL, "failback_hold_max"),
-                 .quiet_ms = QUIET_MS},
-        .timeout_ms = (uint32_t)conf_number(conf, "health", NULL, "timeout"),
-        .metered_interval_ms = (uint32_t)conf_number(conf, "health", NULL, "metered_interval"),
-        .start_grace_ms = (uint32_t)conf_number(conf, "health", NULL, "start_grace"),
-        .seed = (uint64_t)conf_number(conf, "health", NULL, "seed"),
-        .failback = (enum failback)conf_number(conf, "fallback", NULL, "failback"),
-        .require_first = !strcmp(conf_string(conf, "fallback", NULL, "require"), "primary"),
-        .expected = conf_expect(conf),
-    };
 }

@@ -26,7 +26,7 @@ struct snapshot;
 struct monitor_rules {
     struct health_rules health;
     struct hold_rules hold;
-    uint32_t timeout_ms, metered_interval_ms, start_grace_ms;
+    uint32_t timeout_ms, metered_interval_ms, start_grace_ms, cert_interval_ms;
     uint64_t seed; /* of the jitter; 0: drawn */
     enum failback failback;
     bool require_first;   /* ready only on the first backend */

@@ -12,6 +12,8 @@
 #include "proxy/net/conn.h"
 #include "proxy/net/loop.h"
 #include "proxy/net/owner.h"
+#include "proxy/net/tls.h"
+#include "proxy/watch/meter.h"
 
 enum { REPLY_MAX = 65536, NAME_WAIT_MS = 5 };
 
@@ -55,6 +57,7 @@ struct probe *probe_new(struct loop *loop, struct backend *backend, probe_done *
     if (!probe)
         return NULL;
     conn_init(&probe->conn, loop, &probe_conn_ops, LOOP_FLUSH_LAST);
+    probe->conn.traffic = &backend->tally->traffic;
     probe->loop = loop;
     probe->backend = backend;
     probe->done = done;
@@ -140,8 +143,16 @@ static enum probe_step current_step(const struct probe *probe)
     return probe->conn.handshaking ? PROBE_TLS : PROBE_TCP;
 }
 
+static void count_failed_handshake(struct probe *probe)
+{
+    const struct conn *conn = &probe->conn;
+
+    counter_add(&probe->backend->tally->handshakes.failed, conn_is_open(conn) && conn->handshaking);
+}
+
 void probe_fail(struct probe *probe, enum health_cause cause, const char *text)
 {
+    count_failed_handshake(probe);
     probe->result.step = current_step(probe);
     probe->result.cause = cause;
     set_text(probe, text);
@@ -195,6 +206,7 @@ static void lose(struct probe *probe, enum health_cause cause, const char *reaso
         probe_fail(probe, cause, reason);
         return;
     }
+    count_failed_handshake(probe);
     disconnect(probe);
     connect_next(probe);
 }
@@ -227,6 +239,8 @@ static void connect_next(struct probe *probe)
     probe->attempts++;
     address = (const struct sockaddr *)&addresses->at[i].address;
     backend_use_tls(probe->backend, &probe->conn);
+    if (probe->afresh && probe->conn.tls)
+        tls_forgo_session(probe->conn.tls);
     limit_attempt(probe, addresses->count);
     if (!conn_connect(&probe->conn, address, addresses->at[i].len))
         lose(probe, cause_of_connect(strerror(errno)), strerror(errno));
@@ -264,6 +278,10 @@ static void on_connected(struct conn *conn)
 {
     struct probe *probe = probe_of(conn);
 
+    if (conn->tls)
+        backend_note_handshake(probe->backend, &probe->backend->tally->handshakes, conn->tls);
+    probe->connected_us = clock_now_us();
+    probe->afresh = false;
     event_del(probe->attempt);
     probe->address--; /* it was good: the next connection takes it again */
     if (!make_reader(probe)) {
@@ -391,6 +409,12 @@ void probe_limit(struct probe *probe, uint32_t limit_ms)
     arm_limit(probe, (int64_t)limit_ms * 1000);
 }
 
+static bool is_to_be_anew(const struct probe *probe)
+{
+    return conn_is_open(&probe->conn) && probe->conn.tls && probe->limits.anew_ms &&
+           probe->began_us - probe->connected_us >= (int64_t)probe->limits.anew_ms * 1000;
+}
+
 void probe_start(struct probe *probe, const struct probe_limits *limits)
 {
     assert(!probe->running);
@@ -402,6 +426,10 @@ void probe_start(struct probe *probe, const struct probe_limits *limits)
     probe->result = (struct probe_result){.cause = CAUSE_NONE};
     for (unsigned i = 0; i < PROBE_STEPS; i++)
         probe->result.step_us[i] = -1;
+    if (is_to_be_anew(probe)) {
+        disconnect(probe);
+        probe->afresh = true;
+    }
     if (conn_is_open(&probe->conn)) {
         probe_start_step(probe, PROBE_PING);
         return;

@@ -6,7 +6,8 @@
  *                                ping nonce ─> role ─> clock ───────────> passed    (later ones, while it stays open)
  *     any step ──(error, wrong answer, out of time)──> failed(step, cause, text)
  *
- * A failed check closes the connection, so the next one begins anew.
+ * A failed check closes the connection, so the next one begins anew. Over TLS it also does so from time to time, and
+ * then resumes nothing, because the certificate is only seen in a whole handshake.
  *
  * Connecting (name, TCP, TLS) has a limit, and then each answer has its own: a limit for all of a check would depend on
  * how many questions it asks, and a distant backend would pass or fail by that.
@@ -64,6 +65,7 @@ void probe_free(struct probe *probe); /* NULL is fine; never from within `done` 
 struct probe_limits {
     uint32_t connect_ms; /* for a new connection, until the first question */
     uint32_t answer_ms;  /* for each answer */
+    uint32_t anew_ms;    /* a TLS connection of this age is not gone on with; 0: whatever its age */
 };
 
 /* Begins a check; `done` follows, maybe before this returns. One at a time. */

@@ -40,8 +40,10 @@ struct probe {
     uint32_t limit_ms; /* of what is under way: connecting, or one answer */
     int64_t limit_us;  /* when that ends */
     int64_t began_us;
+    int64_t connected_us; /* when this connection was made */
     int64_t step_began_us;
     char nonce[NONCE_ROOM];
+    bool afresh;      /* connecting resumes no TLS session */
     bool named;       /* CLIENT SETNAME was sent, its reply is still to come */
     bool selecting;   /* SELECT was sent, its reply is still to come */
     bool greeting;    /* a PING without AUTH was sent, its reply is still to come */

@@ -11,6 +11,7 @@
 
 #include "proxy/health/backend.h"
 #include "proxy/net/log.h"
+#include "proxy/watch/meter.h"
 
 enum { TICK_MS = 100, TTL_MIN_S = 1, TTL_MAX_S = 30 };
 
@@ -90,6 +91,7 @@ static void on_addresses(int error, struct evutil_addrinfo *found, void *arg)
     name->addresses = NULL;
     if (name->backend && error && error != EVUTIL_EAI_CANCEL) {
         name->ttl_s = TTL_MIN_S; /* ask again soon */
+        name->backend->tally->dns_failures++;
         note_error(name->backend, evutil_gai_strerror(error));
     } else if (name->backend && !error) {
         take_addresses(name->backend, found);

@@ -28,6 +28,7 @@ void conn_init(struct conn *conn, struct loop *loop, const struct conn_ops *ops,
     conn->ops = ops;
     conn->fd = -1;
     conn->order = (uint8_t)order;
+    conn->traffic = &loop->traffic;
 }
 
 static bool is_paused_long(const struct conn *conn)
@@ -234,7 +235,7 @@ static ssize_t receive(struct conn *conn, uint8_t **bytes, size_t *room)
     if (n <= 0)
         return n;
     conn->received += (size_t)n;
-    counter_add(&conn->loop->read_bytes[conn->order], (size_t)n);
+    counter_add(&conn->traffic->read, (size_t)n);
     if (conn->in)
         conn->in->end += (uint32_t)n;
     return n;

@@ -47,11 +47,12 @@ struct conn {
     struct event ev;
     const struct conn_ops *ops;
     struct loop *loop;
-    struct tls *tls;   /* NULL: plain */
-    struct block *in;  /* input that was not consumed yet */
-    struct buf out;    /* output that the kernel has not taken yet */
-    uint64_t written;  /* bytes the kernel or TLS has taken since conn_connect or conn_adopt */
-    uint64_t received; /* bytes read since then */
+    struct tls *tls;         /* NULL: plain */
+    struct traffic *traffic; /* where its bytes are counted; the owner may set another one of its thread */
+    struct block *in;        /* input that was not consumed yet */
+    struct buf out;          /* output that the kernel has not taken yet */
+    uint64_t written;        /* bytes the kernel or TLS has taken since conn_connect or conn_adopt */
+    uint64_t received;       /* bytes read since then */
     TAILQ_ENTRY(conn) dirty, ready;
     size_t low_water;
     int fd;               /* -1 when closed */

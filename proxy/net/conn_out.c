@@ -20,7 +20,7 @@ static size_t write_through(struct conn *conn, const uint8_t *bytes, size_t len)
     if (n <= 0)
         return 0;
     conn->written += (size_t)n;
-    counter_add(&conn->loop->written_bytes[conn->order], (size_t)n);
+    counter_add(&conn->traffic->written, (size_t)n);
     return (size_t)n;
 }
 
@@ -87,7 +87,7 @@ static bool flush_plain(struct conn *conn)
             return false;
         }
         conn->written += (size_t)n;
-        counter_add(&conn->loop->written_bytes[conn->order], (size_t)n);
+        counter_add(&conn->traffic->written, (size_t)n);
         buf_consume(&conn->loop->pool, &conn->out, (size_t)n);
     }
     if (!conn->out.len && conn->armed_write)

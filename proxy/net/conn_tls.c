@@ -14,7 +14,7 @@ size_t conn_write_tls(struct conn *conn, const uint8_t *bytes, size_t len)
         all += n;
     }
     conn->written += all;
-    counter_add(&conn->loop->written_bytes[conn->order], all);
+    counter_add(&conn->traffic->written, all);
     if (tls_has_unsent(conn->tls) || tls_is_broken(conn->tls))
         conn_mark_dirty(conn);
     return all;
@@ -58,7 +58,7 @@ bool conn_flush_tls(struct conn *conn)
         if (!n)
             break;
         conn->written += n;
-        counter_add(&conn->loop->written_bytes[conn->order], n);
+        counter_add(&conn->traffic->written, n);
         buf_consume(&conn->loop->pool, &conn->out, n);
     }
     if (tls_is_broken(conn->tls)) {

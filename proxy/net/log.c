@@ -29,6 +29,7 @@ static _Atomic enum log_level threshold = LOG_INFO; /* written by main's thread,
 static atomic_bool use_json;                        /* likewise */
 static pthread_mutex_t rates_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct event_rate rates[EVENT_SLOTS];
+static _Atomic uint64_t dropped; /* lines left out, or not taken by who reads the log; written by all */
 
 void log_setup(enum log_level level, bool json)
 {
@@ -152,8 +153,10 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
     if (!log_enabled(level))
         return;
     clock_gettime(CLOCK_REALTIME, &now);
-    if (!may_write(event, now.tv_sec, &suppressed))
+    if (!may_write(event, now.tv_sec, &suppressed)) {
+        atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
         return;
+    }
     gmtime_r(&now.tv_sec, &utc);
     strftime(time_text, sizeof(time_text), "%Y-%m-%dT%H:%M:%S", &utc);
     snprintf(stamp, sizeof(stamp), "%s.%03ldZ", time_text, now.tv_nsec / 1000000);
@@ -170,6 +173,11 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
     if (line.json)
         line.bytes[line.len++] = '}';
     line.bytes[line.len++] = '\n';
-    ssize_t written = write(STDERR_FILENO, line.bytes, line.len);
-    (void)written; /* there is nobody left to tell */
+    if (write(STDERR_FILENO, line.bytes, line.len) != (ssize_t)line.len)
+        atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+}
+
+uint64_t log_dropped(void)
+{
+    return atomic_load_explicit(&dropped, memory_order_relaxed);
 }

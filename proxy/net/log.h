@@ -28,4 +28,6 @@ struct log_field {
 
 void log_setup(enum log_level level, bool json);
 bool log_enabled(enum log_level level);
+/* Lines that were left out, or could not be written, since the start. */
+uint64_t log_dropped(void);
 void log_fields(enum log_level level, const char *event, const struct log_field *fields);

@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "proxy/net/buf.h"
+#include "proxy/watch/counters.h"
 
 struct conn;
 struct event_base;
@@ -44,7 +45,7 @@ struct loop {
     uint64_t now_ms; /* CLOCK_MONOTONIC, read once a turn; 0 = not read yet */
     uint64_t now_us; /* the same reading, finer */
     bool stop;
-    _Atomic uint64_t read_bytes[LOOP_FLUSH_ORDERS], written_bytes[LOOP_FLUSH_ORDERS]; /* its thread writes, any reads */
+    struct traffic traffic;       /* of the connections that were not told to count elsewhere */
     uint8_t scratch[BLOCK_LARGE]; /* where connections without leftovers read to */
     uint8_t record[BLOCK_LARGE];  /* where queued blocks are joined into one TLS record */
 };

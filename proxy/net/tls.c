@@ -72,11 +72,16 @@ bool tls_start(struct tls *tls, int fd)
     }
     SSL_set_app_data(tls->ssl, tls);
     SSL_set_connect_state(tls->ssl);
-    SSL_SESSION *session = tls_take_session(tls->context);
+    SSL_SESSION *session = tls->afresh ? NULL : tls_take_session(tls->context);
     if (session)
         SSL_set_session(tls->ssl, session);
     SSL_SESSION_free(session);
     return true;
+}
+
+void tls_forgo_session(struct tls *tls)
+{
+    tls->afresh = true;
 }
 
 /* --- what went wrong --- */

@@ -47,6 +47,9 @@ struct tls *tls_new(struct tls_context *context);
 /* Says goodbye (close_notify) if that takes no waiting. To be called before close(2). NULL is fine. */
 void tls_free(struct tls *tls);
 
+/* To be called before tls_start(): the handshake will be a whole one, in which the backend shows its certificate. */
+void tls_forgo_session(struct tls *tls);
+
 enum tls_result { TLS_DONE, TLS_WAITS, TLS_FAILED }; /* waits: for input, and for room if tls_has_unsent() */
 
 /* Begins on a connected, non-blocking socket. False: out of memory. */
@@ -55,6 +58,8 @@ bool tls_start(struct tls *tls, int fd);
 enum tls_result tls_handshake(struct tls *tls);
 const char *tls_reason(const struct tls *tls); /* lives as long as the tls */
 bool tls_was_resumed(const struct tls *tls);
+/* Until when the backend's certificate is valid, in seconds of the wall clock; 0 when it showed none. */
+int64_t tls_certificate_end(const struct tls *tls);
 
 /*
  * As recv(2): bytes, 0 at an orderly end (close_notify), -1 with errno EAGAIN or another and tls_reason(). An end of

@@ -40,6 +40,7 @@ struct tls {
     bool answered : 1; /* the backend's first byte was seen */
     bool got_data : 1;
     bool cert_was_asked : 1; /* the backend asked for a client certificate and we have none */
+    bool afresh : 1;         /* no session is resumed */
     bool drained : 1;        /* the last read found nothing more */
     bool write_wants_read : 1;
     unsigned messages; /* of handshake, since the latest data */

@@ -3,6 +3,7 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "proxy/net/tls_parts.h"
 
@@ -48,6 +49,14 @@ static unsigned list_names(const GENERAL_NAMES *names, char *out, size_t out_len
     if (count > NAMES_SHOWN)
         snprintf(out + len, out_len - len, " and %u more", count - NAMES_SHOWN);
     return count;
+}
+
+int64_t tls_certificate_end(const struct tls *tls)
+{
+    X509 *cert = tls->ssl ? SSL_get0_peer_certificate(tls->ssl) : NULL;
+    struct tm end;
+
+    return cert && ASN1_TIME_to_tm(X509_get0_notAfter(cert), &end) ? timegm(&end) : 0;
 }
 
 static void explain_name(struct tls *tls, X509 *cert)

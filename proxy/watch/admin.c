@@ -1,13 +1,11 @@
 #include "proxy/watch/admin.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
-#include "conf/address.h"
 #include "conf/conf.h"
 #include "proxy/flow/settings.h"
+#include "proxy/watch/host.h"
 #include "proxy/watch/http.h"
 #include "proxy/watch/orders.h"
 #include "proxy/watch/scene.h"
@@ -20,18 +18,6 @@ bool admin_is_verb(const char *path)
         if (!strcmp(path, verbs[i]))
             return true;
     return false;
-}
-
-/* Only what no name server has a say in: literal addresses and localhost. */
-static bool is_safe_host(const char *text)
-{
-    struct address address;
-    unsigned char bytes[sizeof(struct in6_addr)];
-
-    if (address_parse(text, strlen(text), &address))
-        return false;
-    return !strcasecmp(address.host, "localhost") || inet_pton(AF_INET, address.host, bytes) == 1 ||
-           inet_pton(AF_INET6, address.host, bytes) == 1;
 }
 
 static bool is_own_origin(const struct admin_request *request)
@@ -51,8 +37,8 @@ static const char *refusal(const struct scene *scene, const struct admin_request
         return NULL;
     if (!conf_number(scene->settings->conf, "stats", NULL, "admin"))
         return "orders are taken over stats.unix_socket, or with stats.admin = yes";
-    if (!is_safe_host(request->host))
-        return "Host must be an address or localhost";
+    if (!host_is_ours(request->host, conf_string(scene->settings->conf, "stats", NULL, "hosts")))
+        return "Host must be an address, localhost, or one of stats.hosts";
     return is_own_origin(request) ? NULL : "Origin is another site";
 }
 

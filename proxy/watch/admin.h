@@ -1,8 +1,8 @@
 /*
  * The verbs of the stats port: POST /reload, /drain, /pin?backend=NAME, /unpin. Taken over the Unix socket, which only
  * its owner can open, or with stats.admin over TCP. A web page somewhere else must not be able to give orders through
- * somebody's browser: Host must not be a name that anybody's name server could point here, and Origin, which browsers
- * send along, must be ourselves. Main's thread.
+ * somebody's browser: Host must be ours (host.h), and Origin, which browsers send along, must be ourselves. Main's
+ * thread.
  */
 #pragma once
 

@@ -44,8 +44,7 @@
     X(limits_late, "limiter calls that came to the backend after their deadline and did nothing")                      \
     X(repairs, "commands of clients that know nothing of limits, sent as a rule has it")                               \
     X(repairs_down, "of those, answered here, because no backend could decide")                                        \
-    X(slow_requests, "requests that took longer than stats.slowlog")                                                   \
-    X(billed, "commands sent to a backend that charges for them")
+    X(slow_requests, "requests that took longer than stats.slowlog")
 
 struct counters {
 #define X(name, help) _Atomic uint64_t name;
@@ -57,5 +56,10 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
+
+/* Bytes of connections, all of one thread, which alone writes. */
+struct traffic {
+    _Atomic uint64_t read, written;
+};
 
 #define count(worker, name) counter_add(&(worker)->counters.name, 1)

@@ -52,9 +52,10 @@ void distribution_add(struct distribution *distribution, const struct histogram 
 
 uint64_t distribution_below(const struct distribution *distribution, uint64_t us)
 {
+    unsigned end = histogram_cell(us > UINT32_MAX ? UINT32_MAX : (uint32_t)us);
     uint64_t below = 0;
 
-    for (unsigned i = 0; i + 1 < HISTOGRAM_CELLS && histogram_bound(i + 1) <= us; i++)
+    for (unsigned i = 0; i < end; i++)
         below += distribution->cells[i];
     return below;
 }

@@ -7,11 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/conf.h"
+#include "proxy/flow/settings.h"
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
 #include "proxy/watch/admin.h"
 #include "proxy/watch/door.h"
 #include "proxy/watch/follow.h"
+#include "proxy/watch/host.h"
 #include "proxy/watch/scene.h"
 
 enum { TIMEOUT_S = 5, HEADERS_MAX = 8192, BODY_MAX = 4096 };
@@ -52,10 +55,22 @@ bool page_asks(const struct page *page, const char *word)
     return false;
 }
 
-static void set_headers(struct evhttp_request *request, const char *type)
+/* Which respgate it is that answers, for who has another one in mind. */
+static void add_identity(const struct scene *scene, struct evkeyvalq *headers)
+{
+    const struct conf *conf = scene->settings->conf;
+    char listens[512];
+
+    snprintf(listens, sizeof(listens), "%s %s", conf_string(conf, "listen", NULL, "address"),
+             conf_string(conf, "listen", NULL, "unix_socket"));
+    evhttp_add_header(headers, HTTP_IDENTITY, listens);
+}
+
+static void set_headers(const struct scene *scene, struct evhttp_request *request, const char *type)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
 
+    add_identity(scene, headers);
     evhttp_add_header(headers, "Content-Type", type);
     evhttp_add_header(headers, "Cache-Control", "no-store");
     evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
@@ -71,38 +86,51 @@ static const char *reason_of(int status)
                            : "Service Unavailable";
 }
 
-static void send_page(struct evhttp_request *request, const struct page *page, const char *body, size_t len)
+/* Takes over `body`. */
+static void send_page(const struct scene *scene, struct evhttp_request *request, const struct page *page,
+                      struct evbuffer *body)
 {
-    struct evbuffer *out = evbuffer_new();
+    size_t len = evbuffer_get_length(body);
     char length[24];
 
-    set_headers(request, page->type);
+    set_headers(scene, request, page->type);
     if (page->policy)
         evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Security-Policy", page->policy);
     if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
         snprintf(length, sizeof(length), "%zu", len);
         evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Length", length);
-    } else if (out) {
-        evbuffer_add(out, body, len);
+        evbuffer_drain(body, len);
     }
-    evhttp_send_reply(request, page->status, reason_of(page->status), out);
-    if (out)
-        evbuffer_free(out);
+    evhttp_send_reply(request, page->status, reason_of(page->status), body);
+    evbuffer_free(body);
+}
+
+static bool is_served(const struct scene *scene, page_write *write)
+{
+    return write != page_index || conf_number(scene->settings->conf, "stats", NULL, "page");
 }
 
 static void write_not_found(const struct scene *scene, struct page *page)
 {
-    (void)scene;
     page->status = 404;
     fputs("no such page; there are:\n", page->body);
     for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
-        fprintf(page->body, "%s\n", pages[i].path);
+        if (is_served(scene, pages[i].write))
+            fprintf(page->body, "%s\n", pages[i].path);
 }
 
-static page_write *find_page(const char *path)
+static void write_strange_host(const struct scene *scene, struct page *page)
+{
+    (void)scene;
+    page->status = 403;
+    fputs("by this name nobody is answered but probes: Host must be an address, localhost, or one of stats.hosts\n",
+          page->body);
+}
+
+static page_write *find_page(const struct scene *scene, const char *path)
 {
     for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
-        if (!strcmp(path, pages[i].path))
+        if (!strcmp(path, pages[i].path) && is_served(scene, pages[i].write))
             return pages[i].write;
     return write_not_found;
 }
@@ -137,27 +165,44 @@ static void write_page(const struct side *side, struct evhttp_request *request, 
     admin_answer(side->http->scene, &order, page);
 }
 
+static ssize_t write_body(void *body, const char *bytes, size_t len)
+{
+    return evbuffer_add(body, bytes, len) ? 0 : (ssize_t)len;
+}
+
+/*
+ * Into pieces of a few KiB, which malloc() gives out again and again: a page in one piece would be given back to the
+ * kernel each time, and cost more in page faults than in writing it.
+ */
+static FILE *open_body(struct evbuffer *body)
+{
+    FILE *stream = body ? fopencookie(body, "w", (cookie_io_functions_t){.write = write_body}) : NULL;
+
+    if (stream)
+        __fsetlocking(stream, FSETLOCKING_BYCALLER); /* it is ours alone, and there is much to write */
+    return stream;
+}
+
 static void answer(const struct side *side, struct evhttp_request *request, page_write *write, struct page *page)
 {
-    char *body = NULL;
-    size_t len = 0;
+    struct evbuffer *body = evbuffer_new();
 
     page->status = 200;
     page->type = "text/plain; charset=utf-8";
-    page->body = open_memstream(&body, &len);
+    page->body = open_body(body);
     if (!page->body) {
         evhttp_send_error(request, 503, "out of memory");
+        if (body)
+            evbuffer_free(body);
         return;
     }
-    __fsetlocking(page->body, FSETLOCKING_BYCALLER); /* it is ours alone, and there is much to write */
     write_page(side, request, write, page);
     fclose(page->body);
-    send_page(request, page, body, len);
-    free(body);
+    send_page(side->http->scene, request, page, body);
 }
 
 /* NULL: it is a verb, and tells by itself what is wrong. */
-static page_write *choose_page(struct evhttp_request *request, const char *path)
+static page_write *choose_page(const struct scene *scene, struct evhttp_request *request, const char *path)
 {
     enum evhttp_cmd_type method = evhttp_request_get_command(request);
     bool is_verb = admin_is_verb(path);
@@ -168,7 +213,22 @@ static page_write *choose_page(struct evhttp_request *request, const char *path)
         evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", is_verb ? "POST" : "GET, HEAD");
     if (is_verb)
         return NULL;
-    return method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD ? find_page(path) : write_bad_method;
+    return method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD ? find_page(scene, path) : write_bad_method;
+}
+
+/* Browsers always send a Host, and others may leave it out. */
+static bool is_asked_by_a_strange_name(const struct side *side, struct evhttp_request *request)
+{
+    const char *names = conf_string(side->http->scene->settings->conf, "stats", NULL, "hosts");
+
+    return !side->is_local && header(request, "Host")[0] && !host_is_ours(header(request, "Host"), names);
+}
+
+/* Orchestrators call a probe by any name, and are told yes or no. */
+static page_write *guard(page_write *write, struct page *page)
+{
+    page->query = page->accept = "";
+    return write == page_livez || write == page_startupz || write == page_readyz ? write : write_strange_host;
 }
 
 /* evhttp takes what follows a HEAD for the next request, whatever its headers say. */
@@ -184,13 +244,15 @@ static void on_request(struct evhttp_request *request, void *arg)
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
     const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
     struct page page = {.query = uri ? evhttp_uri_get_query(uri) : NULL, .accept = header(request, "Accept")};
-    page_write *write = choose_page(request, path && *path ? path : "/");
+    page_write *write = choose_page(side->http->scene, request, path && *path ? path : "/");
 
+    if (write && is_asked_by_a_strange_name(side, request))
+        write = guard(write, &page);
     if (has_unread_body(request))
         evhttp_add_header(evhttp_request_get_output_headers(request), "Connection", "close");
     page.json = strstr(page.accept, "application/json");
     if (write == page_events && evhttp_request_get_command(request) == EVHTTP_REQ_GET && page_asks(&page, "follow")) {
-        set_headers(request, "application/x-ndjson");
+        set_headers(side->http->scene, request, "application/x-ndjson");
         follow_add(side->http->follow, request);
         return;
     }

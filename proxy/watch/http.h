@@ -15,6 +15,9 @@ struct evhttp_request;
 struct http;
 struct scene;
 
+/* A header of every answer: where this respgate listens for clients, its address and its Unix socket, either "". */
+#define HTTP_IDENTITY "Respgate-Listens"
+
 /* Where to serve: either may be "". */
 struct http_places {
     const char *address;

@@ -21,7 +21,11 @@ struct metric_out {
     const char *prefix; /* "respgate_"; "" for what all programs call alike */
     const char *name;
     enum metric_type type;
-    bool begun, sampled; /* some family, some sample of this one */
+    bool begun, sampled;      /* some family, some sample of this one */
+    void (*pause)(void *arg); /* called every few KiB; NULL: nobody wants to */
+    void *arg;
+    size_t len;
+    char text[4096]; /* not given to `out` yet: streams take small pieces slowly, and there are thousands */
 };
 
 /* A list ends with a name of NULL. */
@@ -43,7 +47,7 @@ void metric_sample(struct metric_out *out, const struct metric_label *labels, do
 /* A sample of a histogram, in seconds; in JSON with all cells, as pairs of lower bound in us and count. */
 void metric_distribution(struct metric_out *out, const struct metric_label *labels,
                          const struct distribution *distribution);
-void metric_end(struct metric_out *out);
+void metric_end(struct metric_out *out); /* all is with the stream then */
 
 /* A family of one sample without labels. */
 void metric_single(struct metric_out *out, const char *name, enum metric_type type, const char *help, double value);

@@ -43,6 +43,11 @@ static void write_times(const struct scene *scene, const struct snapshot *snapsh
     for (unsigned i = 0; i < snapshot->n; i++)
         metric_sample(out, METRIC_LABELS(METRIC_LABEL("backend", snapshot->at[i].backend->name)),
                       (double)scene_wall_of(scene, snapshot->at[i].since_ms) / 1000);
+    metric_family(out, "backend_down_seconds", METRIC_COUNTER,
+                  "For how long a backend was known not to be usable, in all.");
+    for (unsigned i = 0; i < snapshot->n; i++)
+        metric_sample(out, METRIC_LABELS(METRIC_LABEL("backend", snapshot->at[i].backend->name)),
+                      (double)scene_down_ms(scene, &snapshot->at[i]) / 1000);
 }
 
 static void write_meters(const struct snapshot *snapshot, struct metric_out *out)
@@ -57,9 +62,13 @@ static void write_meters(const struct snapshot *snapshot, struct metric_out *out
         {"backend_inflight_requests",
          "Requests given to connections of a backend and not answered, counted once a second.", METRIC_GAUGE,
          offsetof(struct backend_meter, inflight)},
+        {"backend_queued_requests", "Those of them that wait for a connection to be made, counted once a second.",
+         METRIC_GAUGE, offsetof(struct backend_meter, queued)},
+        {"backend_request_failures", "Requests that a backend was sent and did not answer in time, or at all.",
+         METRIC_COUNTER, offsetof(struct backend_meter, unanswered)},
+        {"backend_metered_commands", "Requests sent to a backend that charges for them, which it counts too.",
+         METRIC_COUNTER, offsetof(struct backend_meter, billed)},
         {"backend_connects", "Connections made to a backend.", METRIC_COUNTER, offsetof(struct backend_meter, opened)},
-        {"backend_connect_failures", "Connections to a backend that could not be made.", METRIC_COUNTER,
-         offsetof(struct backend_meter, failed)},
         {"backend_connections_lost", "Connections that a backend or the network has ended.", METRIC_COUNTER,
          offsetof(struct backend_meter, lost)},
     };

@@ -1,6 +1,8 @@
 /* What main's thread counts: checks of the backends, and what was chosen because of them. */
 #include "proxy/health/monitor.h"
 #include "proxy/health/snapshot.h"
+#include "proxy/net/log.h"
+#include "proxy/watch/failovers.h"
 #include "proxy/watch/meter.h"
 #include "proxy/watch/metrics.h"
 #include "proxy/watch/scene.h"
@@ -43,13 +45,59 @@ static void write_selections(const struct scene *scene, struct metric_out *out)
                   (double)scene->dataset_changes);
 }
 
+/* Only what can be: nothing is left for itself, and nothing at all is not left by failing. */
+static bool is_possible(const char *from, const char *to, enum route_why why)
+{
+    if (from && to)
+        return from != to && (why == ROUTE_FAILOVER || why == ROUTE_FAILBACK || why == ROUTE_PINNED);
+    if (to)
+        return why == ROUTE_FIRST || why == ROUTE_PINNED;
+    return from && (why == ROUTE_ALL_DOWN || why == ROUTE_WAITING);
+}
+
+static void write_failover(const struct failovers *failovers, const char *from, const char *to, struct metric_out *out)
+{
+    for (int why = 0; why < TALLY_WHYS; why++)
+        if (is_possible(from, to, (enum route_why)why))
+            metric_sample(out,
+                          METRIC_LABELS(METRIC_LABEL("from", from ? from : "none"),
+                                        METRIC_LABEL("to", to ? to : "none"),
+                                        METRIC_LABEL("reason", route_why_text((enum route_why)why))),
+                          (double)failovers_n(failovers, from, to, (enum route_why)why));
+}
+
+/* The place behind the last is that of no backend. */
+static const char *name_at(const struct snapshot *snapshot, unsigned i)
+{
+    return i < snapshot->n ? snapshot->at[i].backend->name : NULL;
+}
+
+static void write_failovers(const struct scene *scene, struct metric_out *out)
+{
+    const struct snapshot *snapshot = scene->snapshot;
+    struct distribution durations = {0};
+
+    metric_family(out, "failovers", METRIC_COUNTER, "Times the requests went from one backend to another, by why.");
+    for (unsigned from = 0; from <= snapshot->n; from++)
+        for (unsigned to = 0; to <= snapshot->n; to++)
+            write_failover(scene->failovers, name_at(snapshot, from), name_at(snapshot, to), out);
+    distribution_add(&durations, failovers_durations(scene->failovers));
+    metric_family(out, "failover_duration_seconds", METRIC_HISTOGRAM,
+                  "From the first sign of trouble with the backend in use until another one was in use.");
+    metric_distribution(out, METRIC_NO_LABELS, &durations);
+}
+
 void metrics_write_checks(const struct scene *scene, struct metric_out *out)
 {
     metric_single(out, "loop_stalls", METRIC_COUNTER,
                   "Times the main thread stood still for so long that checks had to be made anew.",
                   (double)monitor_stalls(scene->monitor));
+    metric_single(out, "log_lines_dropped", METRIC_COUNTER,
+                  "Lines of the log that were left out, because many were alike in one second, or were not taken.",
+                  (double)log_dropped());
     if (!scene->snapshot)
         return;
     write_checks(scene->snapshot, out);
     write_selections(scene, out);
+    write_failovers(scene, out);
 }

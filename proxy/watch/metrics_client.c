@@ -39,29 +39,28 @@ static void write_census(const struct crew *crew, struct metric_out *out)
 #undef X
 }
 
-static double bytes(const struct crew *crew, enum loop_order order, bool written)
+static double bytes(const struct crew *crew, size_t offset)
 {
     uint64_t sum = 0;
 
-    for (unsigned i = 0; i < crew->count; i++) {
-        const struct loop *loop = &crew->workers[i].loop;
-        sum += atomic_load_explicit(written ? &loop->written_bytes[order] : &loop->read_bytes[order],
-                                    memory_order_relaxed);
-    }
+    for (unsigned i = 0; i < crew->count; i++)
+        sum += atomic_load_explicit(
+            (const _Atomic uint64_t *)(const void *)((const char *)&crew->workers[i].loop.traffic + offset),
+            memory_order_relaxed);
     return (double)sum;
 }
 
-/* Connections to clients are those that are written last. */
+/* Connections to backends are counted by backend. */
 static void write_bytes(const struct crew *crew, struct metric_out *out)
 {
     metric_single(out, "client_receive_bytes", METRIC_COUNTER, "Bytes read from clients.",
-                  bytes(crew, LOOP_FLUSH_LAST, false));
+                  bytes(crew, offsetof(struct traffic, read)));
     metric_single(out, "client_transmit_bytes", METRIC_COUNTER, "Bytes written to clients.",
-                  bytes(crew, LOOP_FLUSH_LAST, true));
-    metric_single(out, "lanes_receive_bytes", METRIC_COUNTER, "Bytes read from backends.",
-                  bytes(crew, LOOP_FLUSH_FIRST, false));
-    metric_single(out, "lanes_transmit_bytes", METRIC_COUNTER, "Bytes written to backends.",
-                  bytes(crew, LOOP_FLUSH_FIRST, true));
+                  bytes(crew, offsetof(struct traffic, written)));
+    metric_single(
+        out, "client_buffered_bytes", METRIC_GAUGE,
+        "Bytes read from clients that still wait, and those still to be written to them, counted once a second.",
+        census_total(crew, offsetof(struct census_gauges, buffered_bytes)));
 }
 
 static void write_ends(const struct crew *crew, struct metric_out *out)
@@ -110,8 +109,6 @@ static void write_lanes(const struct crew *crew, struct metric_out *out)
     metric_single(out, "scripts_healed", METRIC_COUNTER, "EVALSHA sent again as EVAL.", TOTAL(crew, scripts_healed));
     metric_single(out, "slow_requests", METRIC_COUNTER, "Requests that took longer than stats.slowlog.",
                   TOTAL(crew, slow_requests));
-    metric_single(out, "billed_commands", METRIC_COUNTER, "Requests sent to a backend that charges for them.",
-                  TOTAL(crew, billed));
 }
 
 void metrics_write_clients(const struct scene *scene, struct metric_out *out)

@@ -60,15 +60,44 @@ static void write_durations(const struct crew *crew, struct metric_out *out)
     }
 }
 
+static double errors(const struct crew *crew, int origin, int kind, int code)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < crew->count; i++)
+        sum += atomic_load_explicit(&crew->workers[i].errors[origin][kind][code], memory_order_relaxed);
+    return (double)sum;
+}
+
+static void write_failures(const struct crew *crew, struct metric_out *out)
+{
+    metric_family(
+        out, "request_failures", METRIC_COUNTER,
+        "Requests answered with an error, or lost, by kind of command and the error's first word. NOSCRIPT is "
+        "here also where the script was sent again.");
+    for (int kind = REQUEST_CLASS_NONE + 1; kind < REQUEST_CLASSES; kind++)
+        for (int code = 0; code < ERROR_CODES_N; code++)
+            metric_sample(out,
+                          METRIC_LABELS(METRIC_LABEL("class", request_class_name((enum request_class)kind)),
+                                        METRIC_LABEL("code", error_code_name((enum error_code)code))),
+                          errors(crew, ERROR_OF_BACKEND, kind, code) + errors(crew, ERROR_OF_RESPGATE, kind, code));
+}
+
 static void write_errors(const struct crew *crew, struct metric_out *out)
 {
-    metric_family(out, "backend_error_replies", METRIC_COUNTER, "Error replies of backends, by their first word.");
-    for (int code = 0; code < ERROR_CODES_N; code++) {
-        uint64_t sum = 0;
-        for (unsigned i = 0; i < crew->count; i++)
-            sum += atomic_load_explicit(&crew->workers[i].errors[code], memory_order_relaxed);
-        metric_sample(out, METRIC_LABELS(METRIC_LABEL("code", error_code_name((enum error_code)code))), (double)sum);
-    }
+    static const char *const origins[ERROR_ORIGINS] = {"backend", "respgate"};
+
+    metric_family(out, "error_replies", METRIC_COUNTER, "Errors by who said it, and by their first word.");
+    for (int origin = 0; origin < ERROR_ORIGINS; origin++)
+        for (int code = 0; code < ERROR_CODES_N; code++) {
+            double sum = 0;
+            for (int kind = 0; kind < REQUEST_CLASSES; kind++)
+                sum += errors(crew, origin, kind, code);
+            metric_sample(out,
+                          METRIC_LABELS(METRIC_LABEL("origin", origins[origin]),
+                                        METRIC_LABEL("code", error_code_name((enum error_code)code))),
+                          sum);
+        }
 }
 
 static void write_lag(const struct crew *crew, struct metric_out *out)
@@ -87,6 +116,7 @@ void metrics_write_requests(const struct scene *scene, struct metric_out *out)
     write_classes(scene, out);
     write_commands(scene->crew, out);
     write_durations(scene->crew, out);
+    write_failures(scene->crew, out);
     write_errors(scene->crew, out);
     write_lag(scene->crew, out);
 }

@@ -7,6 +7,8 @@
 #include "proxy/flow/worker.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/loop.h"
+#include "proxy/watch/failovers.h"
+#include "proxy/watch/meter.h"
 
 enum {
     STUCK_MS = 5000, /* a worker's clock ticks each second */
@@ -30,15 +32,18 @@ static void note_clock(struct scene *scene)
         scene->wall_offset_ms = offset_ms;
 }
 
-void scene_start(struct scene *scene)
+bool scene_start(struct scene *scene)
 {
     note_clock(scene);
     scene->started_ms = scene->reloaded_ms = scene_wall_ms();
+    scene->failovers = failovers_new();
+    return scene->failovers;
 }
 
 void scene_finish(struct scene *scene)
 {
     snapshot_unref(scene->snapshot);
+    failovers_free(scene->failovers);
     free(scene->dataset);
 }
 
@@ -55,11 +60,33 @@ static void note_choice(struct scene *scene, const struct backend *chosen)
     scene->dataset = strdup(chosen->dataset);
 }
 
+static bool is_down(const struct backend_view *view)
+{
+    return view->state == HEALTH_DOWN || view->state == HEALTH_WRONG;
+}
+
+uint64_t scene_down_ms(const struct scene *scene, const struct backend_view *view)
+{
+    return view->backend->tally->down_ms + (is_down(view) ? loop_now_ms(scene->loop) - scene->noted_ms : 0);
+}
+
+/* What was down until now was so since it was last noted. */
+static void note_down(struct scene *scene)
+{
+    for (unsigned i = 0; scene->snapshot && i < scene->snapshot->n; i++) {
+        const struct backend_view *view = &scene->snapshot->at[i];
+        view->backend->tally->down_ms = scene_down_ms(scene, view);
+    }
+    scene->noted_ms = loop_now_ms(scene->loop);
+}
+
 void scene_note_route(struct scene *scene, struct snapshot *snapshot)
 {
     note_clock(scene);
     if (snapshot->epoch != (scene->snapshot ? scene->snapshot->epoch : 0))
         note_choice(scene, snapshot->chosen);
+    note_down(scene);
+    failovers_note(scene->failovers, scene->snapshot, snapshot, loop_now_ms(scene->loop));
     snapshot_unref(scene->snapshot);
     scene->snapshot = snapshot_ref(snapshot);
 }

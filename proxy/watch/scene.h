@@ -8,7 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct backend;
+struct backend_view;
 struct crew;
+struct failovers;
 struct history;
 struct journal;
 struct loop;
@@ -31,17 +34,22 @@ struct scene {
     uint64_t reloads, failed_reloads;
     uint64_t unselected; /* times nothing was usable any more */
     uint64_t dataset_changes;
-    char *dataset; /* the last in use; NULL: none yet */
+    struct failovers *failovers;
+    uint64_t noted_ms; /* when the snapshot was taken up */
+    char *dataset;     /* the last in use; NULL: none yet */
     const struct monitor *monitor;
     struct history *history;
     const struct orders *orders;
 };
 
 int64_t scene_wall_ms(void);
-void scene_start(struct scene *scene);
+/* False: no memory. */
+bool scene_start(struct scene *scene);
 void scene_finish(struct scene *scene);
 /* Takes up what health says now. */
 void scene_note_route(struct scene *scene, struct snapshot *snapshot);
+/* For how long in all a backend could not be used. */
+uint64_t scene_down_ms(const struct scene *scene, const struct backend_view *view);
 /* The wall clock when main's clock stood at `then_ms`: the same each time it is asked. */
 int64_t scene_wall_of(const struct scene *scene, uint64_t then_ms);
 

@@ -14,6 +14,7 @@ SERVER = "extendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n"
 KINDS = {
     "good": {},
     "expired": {"dates": ("20200101000000Z", "20210101000000Z")},
+    "renewed": {"dates": ("20250101000000Z", "20410101000000Z")},
     "future": {"dates": ("20900101000000Z", "20910101000000Z")},
     "wrong-name": {"names": "subjectAltName=DNS:elsewhere.example,IP:127.0.0.99\n"},
     "wrong-ip": {"names": "subjectAltName=DNS:localhost,IP:127.0.0.99\n"},

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from harness import RedisServer, Respgate
+from harness import RedisServer, Respgate, check_open_ledgers
 
 
 def pytest_configure(config):
@@ -56,6 +56,20 @@ def finish_all(steps):
             failures.append(failure)
     if failures:
         raise failures[0]
+
+
+@pytest.fixture(autouse=True)
+def balanced_ledgers():
+    """After every test, when its own fixtures have ended what it started: no request of any respgate was lost count of."""
+    yield
+    check_open_ledgers()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def balanced_ledgers_of_modules():
+    """The same for those that several tests shared."""
+    yield
+    check_open_ledgers()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from wire import ErrorReply, Push, ReplySplitter, RespConnection, WireError, dec
 
 ROOT = Path(__file__).resolve().parents[2]
 LEDGER_OUTCOMES = ("replied", "unavailable", "unknown", "state", "limited", "denied", "client_gone")
+ORDERLY_EXITS = (0, 75)  # 75: not everybody had left when the time to drain was over
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
 
 
@@ -261,6 +262,15 @@ def check_ledger(ledger):
     assert ledger["accepted"] == ended, f"ledger: accepted {ledger['accepted']} but {ended} ended: {ledger}"
 
 
+def check_open_ledgers():
+    """Each respgate that ended in an orderly way, whoever ended it, must have balanced its ledger; asked once of each."""
+    ended = [entry for entry in Respgate.open_ledgers if entry[0].poll() is not None]
+    Respgate.open_ledgers[:] = [entry for entry in Respgate.open_ledgers if entry not in ended]
+    for child, log_path in ended:
+        if child.poll() in ORDERLY_EXITS:
+            check_ledger(ledger_of(log_path.read_text(errors="replace")))
+
+
 class Respgate(Process):
     """respgate, configured by its environment and --set only.
 
@@ -270,6 +280,7 @@ class Respgate(Process):
     """
 
     name = "respgate"
+    open_ledgers = []  # (child, path of its log) of all that were started, until somebody has looked
 
     def __init__(self, directory, backend_url, settings=None, env=None, expect_exit=0, port=None):
         super().__init__(directory)
@@ -294,6 +305,7 @@ class Respgate(Process):
         if self.backend_url:
             env["RESPGATE_BACKEND_URL"] = self.backend_url
         self.spawn(argv, respgate_env(env))
+        Respgate.open_ledgers.append((self.child, self.log_path))
         self.wait_ready(lambda: any("listening" in line and address in line for line in self.log().splitlines()))
         return self
 
@@ -323,5 +335,6 @@ class Respgate(Process):
         if self.expect_exit is None:
             return
         assert code == self.expect_exit, f"respgate ended with {code}, not {self.expect_exit}:\n{log[-4000:]}"
-        if code == 0:
+        Respgate.open_ledgers[:] = [entry for entry in Respgate.open_ledgers if entry[0] is not self.child]
+        if code in ORDERLY_EXITS:
             check_ledger(self.stats_at_exit())

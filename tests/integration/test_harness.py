@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import (RedisServer, Respgate, check_ledger, fields, free_port, ledger_of, respgate_env, wait_until)
+from harness import (RedisServer, Respgate, check_ledger, check_open_ledgers, fields, free_port, ledger_of,
+                     respgate_env, wait_until)
 from wire import ErrorReply, Push, ReplySplitter, RespConnection, WireError, decode, encode
 
 REPLIES = [
@@ -225,6 +226,21 @@ def test_balanced_ledger_passes(fake_respgate):
 def test_bad_end_of_respgate_fails(fake_respgate, wrong, message):
     with pytest.raises(AssertionError, match=message):
         fake_respgate(**wrong).finish()
+
+
+@pytest.mark.parametrize("code", [0, 75])
+def test_whoever_ends_a_respgate_its_ledger_is_looked_at_after_the_test(fake_respgate, code):
+    gate = fake_respgate(ledger=GOOD_LEDGER.replace("accepted=3", "accepted=4"), code=code)
+    check_open_ledgers()
+    gate.stop()
+    with pytest.raises(AssertionError, match="accepted 4 but 3 ended"):
+        check_open_ledgers()
+    check_open_ledgers()
+
+
+def test_a_killed_one_could_not_write_its_ledger(fake_respgate):
+    fake_respgate(ledger="bye").kill()
+    check_open_ledgers()
 
 
 def test_killed_respgate_may_be_expected(fake_respgate):

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from harness import ROOT, respgate_binary, wait_until
+from stats_view import metrics
 from test_check import check, env_of
 from test_switch import FAST
 
@@ -117,6 +118,7 @@ def test_a_failing_name_server_changes_nothing_and_is_told_once(names, redis_ser
     gate.wait_for_log("backend name not resolved")
     asked = len(names.dns.questions)
     wait_until(lambda: len(names.dns.questions) > asked + 4, 30, "more look-ups that fail")
+    assert metrics(gate)['respgate_dns_failures_total{backend="default"}'] >= 1
     assert gate.log().count("backend name not resolved") == 1
     assert "backend down" not in gate.log()
 

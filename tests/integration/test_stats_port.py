@@ -10,7 +10,7 @@ import pytest
 from harness import Respgate, minimal_env, run_respgate, wait_until
 from stats_view import fetch, fetch_unix, metrics, stats, thread_stopped, wait_for_metric, worker_threads
 
-FOLLOW = b"GET /events?follow HTTP/1.1\r\nHost: x\r\n\r\n"
+FOLLOW = b"GET /events?follow HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MIB = 1 << 20
 
 
@@ -100,7 +100,7 @@ def test_who_sends_a_byte_now_and_then_does_not_keep_others_out(gate):
     for connection in slow:
         connection.sendall(b"GET /livez HTTP/1.1\r\nX: ")
     with dial(gate) as late:
-        late.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        late.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
         def answered():
             for connection in slow:

@@ -32,6 +32,8 @@ static void test_identity(void **state)
     wrong("[backend a]\ndataset = local\nurl = redis://h\n", "RESPGATE_BACKEND_A_DATASET=", "backend.a.dataset=local",
           "env RESPGATE_BACKEND_A_DATASET: backend.a.dataset: " ELSEWHERE("data set"));
     conf_free(good("[backend a]\ndataset = local\nurl = redis://h\n", NULL, "backend.a.dataset=local"));
+    wrong("[backend none]\nurl = redis://h\n", NULL, NULL,
+          "t.ini:2: backend.none: stands for no backend; another name");
 }
 
 static void test_override(void **state)
