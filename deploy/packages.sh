@@ -7,7 +7,8 @@ packages_build=(gcc libc6-dev pkg-config meson ninja-build python3
 packages_run=(redis-server redis-tools)
 packages_test=(git libcmocka-dev python3-pytest python3-pytest-xdist python3-redis python3-hypothesis
     clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck strace procps
-    nftables iproute2 openssl prometheus python3-prometheus-client chromium)
+    nftables iproute2 openssl prometheus python3-prometheus-client chromium
+    systemd mandoc yamllint zsh fish bash-completion debhelper lintian)
 
 package_missing() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" != installed ]
