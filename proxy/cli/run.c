@@ -255,7 +255,7 @@ static bool init_process(struct process *process)
         return false;
     scene->loop = &process->loop;
     scene->crew = &process->crew;
-    scene->version = RESPGATE_VERSION;
+    scene->build = &cli_build;
     scene_start(scene);
     scene->journal = journal_new();
     scene->history = history_new(&process->loop, &process->crew);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct build;
 struct crew;
 struct history;
 struct journal;
@@ -18,7 +19,7 @@ struct settings;
 struct snapshot;
 
 struct scene {
-    const char *version;
+    const struct build *build;
     struct loop *loop; /* main's */
     struct crew *crew;
     struct journal *journal;

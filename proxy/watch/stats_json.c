@@ -14,6 +14,7 @@
 #include "proxy/health/journal.h"
 #include "proxy/health/monitor.h"
 #include "proxy/health/snapshot.h"
+#include "proxy/watch/build.h"
 #include "proxy/watch/history.h"
 #include "proxy/watch/http.h"
 #include "proxy/watch/meter.h"
@@ -43,7 +44,7 @@ static void write_process(const struct scene *scene, FILE *out)
 {
     const char *unready = scene_unready(scene);
 
-    write_text(out, "version", scene->version);
+    write_text(out, "version", scene->build->version);
     write_number(out, "now_ms", scene_wall_ms());
     write_number(out, "started_ms", scene->started_ms);
     write_bool(out, "ready", !unready);

@@ -218,6 +218,14 @@ def test_a_worker_that_stands_still_is_not_live(tmp_path, redis_server, start_re
     assert status == 503
 
 
+def test_version_and_build_info_say_what_the_command_line_says(gate):
+    told = json.loads(run_respgate("version", "--json").stdout)
+    assert json.loads(fetch(gate, "/version")[1]) == told
+    [series] = [name for name in metrics(gate) if name.startswith("respgate_build_info{")]
+    labels = dict(re.findall(r'(\w+)="([^"]*)"', series))
+    assert labels == {key: told[key] for key in ("version", "commit", "libevent", "hiredis", "openssl")}
+
+
 def test_events_tell_a_failover_in_order_and_followers_get_it_as_it_comes(start_redis, start_respgate):
     first, second = start_redis(), start_redis()
     gate = start_respgate("", settings=two_backends(first, second))
