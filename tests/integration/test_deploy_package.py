@@ -1,0 +1,118 @@
+"""The Debian package: it builds, lintian finds no mistake, and what is in it works; and the bill of materials."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import ROOT, respgate_binary, respgate_env, run_respgate
+
+SETTINGS = "etc/respgate/respgate.ini"
+UNIT = "lib/systemd/system/respgate.service"
+
+
+def output(*argv):
+    """What a command says, which must not fail."""
+    done = subprocess.run([str(arg) for arg in argv], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"{argv}: {done.returncode}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The directory with the package, made once."""
+    directory = tmp_path_factory.mktemp("package")
+    output(ROOT / "deploy" / "debian" / "build", directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def package(made):
+    """The package itself; beside it there is one with its debugging symbols."""
+    [path] = made.glob("respgate_*.deb")
+    return path
+
+
+@pytest.fixture(scope="module")
+def root(package, tmp_path_factory):
+    """What would be installed, under a directory."""
+    directory = tmp_path_factory.mktemp("root")
+    output("dpkg-deb", "-x", package, directory)
+    return directory
+
+
+def test_lintian_finds_no_mistake(made):
+    [changes] = made.glob("*.changes")
+    said = output("lintian", "--allow-root", "--fail-on", "error,warning", changes)
+    assert said == ""
+
+
+def test_all_that_belongs_to_it_is_in_it(root):
+    files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    assert {"usr/bin/respgate", SETTINGS, UNIT, "usr/share/man/man1/respgate.1.gz", "usr/share/man/man5/respgate.ini.5.gz",
+            "usr/share/bash-completion/completions/respgate", "usr/share/zsh/vendor-completions/_respgate",
+            "usr/share/fish/vendor_completions.d/respgate.fish", "usr/share/doc/respgate/copyright"} <= files
+    assert not [name for name in files if "test" in name or "fault" in name]
+
+
+def test_the_program_in_it_is_this_one(package, root):
+    told = json.loads(output(root / "usr/bin/respgate", "version", "--json"))
+    ours = json.loads(run_respgate("version", "--json").stdout)
+    assert {key: told[key] for key in ("version", "libevent", "openssl")} == \
+           {key: ours[key] for key in ("version", "libevent", "openssl")}
+    assert re.fullmatch(r"[0-9a-f]{12,40}(-dirty)?|unknown", told["commit"])
+    assert output("dpkg-deb", "-f", package, "Version").strip() == told["version"]
+
+
+def test_its_settings_are_good_and_belong_to_the_administrator(package, root):
+    done = subprocess.run([root / "usr/bin/respgate", "check", "-c", root / SETTINGS], env=respgate_env(), check=False,
+                          capture_output=True, text=True, timeout=10)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert output("dpkg-deb", "--ctrl-tarfile", package)
+    assert output("dpkg-deb", "-I", package, "conffiles").split() == [f"/{SETTINGS}"]
+
+
+def test_it_brings_the_unit_and_has_it_started(package, root):
+    assert (root / UNIT).read_text() == (ROOT / "deploy" / "systemd" / "respgate.service").read_text()
+    assert "ExecStart=/usr/bin/respgate run" in (root / UNIT).read_text()
+    assert "deb-systemd-helper" in output("dpkg-deb", "-I", package, "postinst")
+
+
+# ---- bill of materials ----
+
+def bill(build):
+    """deploy/sbom of a build directory."""
+    return json.loads(output(ROOT / "deploy" / "sbom", build))
+
+
+def test_the_bill_names_every_library_that_is_loaded_with_its_package():
+    told = bill(Path(respgate_binary()).parent)
+    assert (told["bomFormat"], told["specVersion"]) == ("CycloneDX", "1.5")
+    versions = {one["name"]: one["version"] for one in told["components"]}
+    installed = dict(line.split(" ") for line in output(
+        "dpkg-query", "-W", "-f", "${Package} ${Version}\n", *versions).splitlines())
+    assert versions == installed
+    for line in output("ldd", respgate_binary()).splitlines():
+        if "=> /" in line:
+            package = output("dpkg-query", "-S", f"*{os.path.basename(line.split()[0])}").split(":")[0]
+            assert package in versions
+    main = told["metadata"]["component"]
+    assert main["version"] == json.loads(run_respgate("version", "--json").stdout)["version"]
+    assert [main["hashes"][0]["content"]] == output("sha256sum", respgate_binary()).split()[:1]
+    references = {one["bom-ref"] for one in told["components"]}
+    assert set(told["dependencies"][0]["dependsOn"]) == references and len(references) == len(told["components"])
+
+
+def test_of_a_static_binary_the_bill_names_what_meson_found(tmp_path):
+    """A stand-in that ldd can say nothing about, as of the one in the image."""
+    build = Path(respgate_binary()).parent
+    shutil.copytree(build / "meson-info", tmp_path / "meson-info")
+    shutil.copytree(build / "meson-private", tmp_path / "meson-private")
+    (tmp_path / "respgate").write_text(f"#!/bin/sh\nexec {respgate_binary()} \"$@\"\n")
+    (tmp_path / "respgate").chmod(0o755)
+    names = {one["name"] for one in bill(tmp_path)["components"]}
+    assert {"hiredis", "inih", "libevent_core", "libssl"} <= names and not names & {"cmocka", "threads"}
