@@ -4,20 +4,15 @@ import os
 import re
 import signal
 import subprocess
-from contextlib import contextmanager
 
 import pytest
 
 from harness import ROOT, free_port, respgate_binary, respgate_env, wait_until
 from service_manager import ServiceManager
+from systemd_unit import Service, running, settings
 from wire import RespConnection
 
 UNIT = ROOT / "deploy" / "systemd" / "respgate.service"
-
-
-def setting(name):
-    """All values the unit gives a setting, in their order."""
-    return re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
 
 
 def analyze(*arguments):
@@ -61,7 +56,7 @@ def allowed_calls():
         return set().union(*map(expand, sets[word])) if word.startswith("@") else {word}
 
     allowed = expand("@default")
-    for value in setting("SystemCallFilter"):
+    for value in settings(UNIT, "SystemCallFilter"):
         for word in value.removeprefix("~").split():
             allowed = allowed - expand(word) if value.startswith("~") else allowed | expand(word)
     return allowed
@@ -70,18 +65,6 @@ def allowed_calls():
 def calls_in(trace):
     """Names of the system calls in what strace wrote."""
     return set(re.findall(r"^\d+ +(?:<\.\.\. )?([a-z_0-9]+)[( ]", trace.read_text(), re.MULTILINE))
-
-
-@contextmanager
-def running(argv, env):
-    """A child, which is ended when the test fails."""
-    child = subprocess.Popen(argv, env=respgate_env(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL)
-    try:
-        yield child
-    finally:
-        child.kill()
-        child.wait()
 
 
 def uses_everything(env, port, unix_socket):
@@ -119,18 +102,10 @@ def test_no_system_call_is_forbidden(tmp_path, redis_server):
 
 def test_its_commands_start_reload_and_end_it(tmp_path, redis_server):
     port = free_port()
-    [start], [reload] = setting("ExecStart"), setting("ExecReload")
-    assert setting("Type") == ["notify"]
     env = {"RESPGATE_LISTEN_ADDRESS": f"127.0.0.1:{port}", "RESPGATE_BACKEND_URL": redis_server.url(),
            "RESPGATE_STATS_ADDRESS": ""}
-    argv = start.replace("/usr/bin/respgate", respgate_binary()).split()
-    with ServiceManager(tmp_path) as manager, running(argv, {**env, **manager.env}) as child:
-        manager.wait_for("READY")
+    with ServiceManager(tmp_path) as manager, Service(UNIT, respgate_binary(), manager, env) as service:
         with RespConnection(port) as client:
             assert client.call("PING") == "PONG"
-        subprocess.run(reload.replace("$MAINPID", str(child.pid)).split(), check=True)
-        manager.wait_for("RELOADING")
-        manager.wait_for("READY")
-        child.send_signal(signal.SIGTERM)
-        manager.wait_for("STOPPING")
-        assert child.wait(10) == 0
+        assert service.reload() == f"backend default because first, {redis_server.url()}"
+        assert service.stop() == 0
