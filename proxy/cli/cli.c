@@ -3,44 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "conf/conf.h"
 #include "conf/value.h"
+#include "proxy/cli/table.h"
 
 extern char **environ;
 
 enum { WAIT_DEFAULT_MS = 30000 };
-
-void cli_usage(bool to_stdout)
-{
-    fputs(
-        "usage: respgate run     [-c FILE] [--set section.key=value]... [--expect NAME] [--override backend]\n"
-        "                                                                 serve, in the foreground\n"
-        "       respgate check   [-c FILE] [--connect] [--json]           read the configuration; try every backend\n"
-        "       respgate config  [-c FILE] [--set ...] [--origins] [--json]\n"
-        "                                                                 effective settings and where they come from\n"
-        "       respgate config  --example                                the annotated reference file\n"
-        "       respgate wait    [--for ready|live|backend=NAME] [--max 30s]\n"
-        "                                                                 until a running respgate is that far\n"
-        "       respgate health  [--live]                                 one look at a running respgate\n"
-        "       respgate stats   [--json|--prometheus]                    what a running respgate counts, once\n"
-        "       respgate top     [--once]                                 the same on a terminal, again each second\n"
-        "       respgate reload | drain | pin NAME | unpin                orders to a running respgate, over its stats "
-        "port\n"
-        "       respgate replay  FILE                                     repeat the decisions in a log; - is stdin\n"
-        "       respgate version\n"
-        "\n"
-        "RESPGATE_BACKEND_URL=redis://127.0.0.1:6379/0 respgate run\n"
-        "       listens on 127.0.0.1:6380; every setting can also be RESPGATE_<SECTION>_<KEY>\n"
-        "\n"
-        "--expect NAME (or RESPGATE_EXPECT): serve only when backend NAME is the one in use\n"
-        "--override backend: let the environment or --set name another backend than the file does\n"
-        "\n"
-        "exit codes: 0 fine, 1 failed, 2 backend not reachable, 3 backend not the one meant, 64 usage, 75 timed out,\n"
-        "            78 configuration\n",
-        to_stdout ? stdout : stderr);
-}
 
 static bool complain(const char *what, const char *arg)
 {
@@ -49,7 +19,7 @@ static bool complain(const char *what, const char *arg)
     return false;
 }
 
-static bool set_max(struct cli_options *options, const char *value)
+static bool set_max(uint64_t *max_ms, const char *value)
 {
     static const struct option row = {.key = "--max", .type = OPTION_DURATION, .min = 1, .max = 24 * 3600 * 1000};
     char why[VALUE_WHY_LEN];
@@ -57,85 +27,77 @@ static bool set_max(struct cli_options *options, const char *value)
 
     if (!value_parse(&row, value, &ms, why))
         return false;
-    options->max_ms = (uint64_t)ms;
+    *max_ms = (uint64_t)ms;
     return true;
 }
 
-/* A flag with a value; false when there is no such flag here, or the value is wrong. */
-static bool take_value(struct cli_options *options, int allowed, const char *flag, const char *value)
+/* What a flag says; `value` is NULL for a switch. False when that is nothing it can stand for. */
+static bool take_flag(struct cli_options *options, const struct cli_flag *flag, const char *value)
 {
-    const struct {
-        const char *name;
-        int allowed;
-        const char **set;
-    } texts[] = {
-        {"-c", CLI_CONF, &options->file},
-        {"--set", CLI_CONF, &options->sets[options->n_sets]},
-        {"--expect", CLI_EXPECT, &options->expect},
-        {"--for", CLI_WAIT, &options->goal},
-    };
+    void *at = (char *)options + flag->at;
 
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        if (!(allowed & texts[i].allowed) || strcmp(flag, texts[i].name) != 0)
-            continue;
-        *texts[i].set = value;
-        options->n_sets += !strcmp(flag, "--set");
+    switch (flag->kind) {
+    case FLAG_SWITCH:
+        *(bool *)at = true;
         return true;
-    }
-    if ((allowed & CLI_CONF) && !strcmp(flag, "--override") && !strcmp(value, "backend")) {
-        options->override_backend = true;
+    case FLAG_TEXT:
+        *(const char **)at = value;
         return true;
+    case FLAG_SETTING:
+        (*(const char ***)at)[options->n_sets++] = value;
+        return true;
+    case FLAG_DURATION:
+        return set_max(at, value);
     }
-    return (allowed & CLI_WAIT) && !strcmp(flag, "--max") && set_max(options, value);
+    return false;
 }
 
-/* A flag that stands for itself; false when there is no such flag here. */
-static bool take_word(struct cli_options *options, int allowed, const char *flag)
+static const struct cli_flag *find_flag(const struct cli_subcommand *subcommand, const char *name)
 {
-    const struct {
-        const char *name;
-        int allowed;
-        bool *set;
-    } words[] = {
-        {"--json", CLI_JSON, &options->json},
-        {"--prometheus", CLI_PROMETHEUS, &options->prometheus},
-        {"--once", CLI_ONCE, &options->once},
-        {"--origins", CLI_ORIGINS, &options->origins},
-        {"--example", CLI_EXAMPLE, &options->example},
-        {"--live", CLI_LIVE, &options->live},
-        {"--connect", CLI_CONNECT, &options->connect},
-        {"--help", ~0, &options->help},
-        {"-h", ~0, &options->help},
-    };
+    for (size_t i = 0; i < cli_n_flags; i++)
+        if ((cli_flags[i].allowed & (subcommand->allowed | CLI_HELP)) && !strcmp(cli_flags[i].name, name))
+            return &cli_flags[i];
+    return NULL;
+}
 
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if ((allowed & words[i].allowed || words[i].allowed == ~0) && !strcmp(flag, words[i].name)) {
-            *words[i].set = true;
-            return true;
-        }
-    if (!(allowed & CLI_ARGUMENT) || options->argument || (flag[0] == '-' && flag[1]))
+/* False when the subcommand takes none, has one, or it looks like a flag. */
+static bool take_argument(struct cli_options *options, const struct cli_subcommand *subcommand, const char *text)
+{
+    if (!subcommand->argument || options->argument || (text[0] == '-' && text[1]))
         return false;
-    options->argument = flag;
+    options->argument = text;
     return true;
 }
 
-bool cli_parse(struct cli_options *options, int argc, char **argv, int allowed)
+/* How many elements of argv were taken; 0 when they say nothing that can be understood. */
+static int take(struct cli_options *options, const struct cli_subcommand *subcommand, int argc, char **argv)
 {
+    const struct cli_flag *flag = find_flag(subcommand, argv[0]);
+
+    if (!flag)
+        return take_argument(options, subcommand, argv[0]);
+    if (!flag->value)
+        return take_flag(options, flag, NULL);
+    return argc > 1 && take_flag(options, flag, argv[1]) ? 2 : 0;
+}
+
+bool cli_parse(struct cli_options *options, const struct cli_subcommand *subcommand, int argc, char **argv)
+{
+    int taken;
+
     *options = (struct cli_options){.max_ms = WAIT_DEFAULT_MS};
     options->sets = calloc((size_t)argc + 1, sizeof(*options->sets));
     if (!options->sets)
         return complain("out of memory", "");
-    for (int i = 0; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-
-        if (take_word(options, allowed, argv[i]))
-            continue;
-        if (!value || !take_value(options, allowed, argv[i], value))
+    for (int i = 0; i < argc; i += taken) {
+        taken = take(options, subcommand, argc - i, argv + i);
+        if (!taken)
             return complain("unknown or incomplete argument", argv[i]);
-        i++;
     }
-    if ((allowed & CLI_ARGUMENT) && !options->argument && !options->help)
-        return complain("missing argument", "");
+    if (options->override && strcmp(options->override, "backend") != 0)
+        return complain("only the backend can be overridden, not", options->override);
+    if (subcommand->argument && !options->argument && !options->help)
+        return complain("missing argument", subcommand->argument);
     return true;
 }
 
@@ -147,7 +109,7 @@ struct conf *cli_load_conf(const struct cli_options *options, char **errors)
         .sets = options->sets,
         .n_sets = options->n_sets,
         .expect = options->expect,
-        .override_backend = options->override_backend,
+        .override_backend = options->override != NULL,
     };
 
     return conf_load(&sources, errors);

@@ -1,11 +1,13 @@
 /*
- * The command line: one file a subcommand, a table in main.c. Exit codes are those of the README.
+ * The command line: one file a subcommand, a table of them in table.c. Exit codes are those of the README.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+struct build;
+struct cli_subcommand;
 struct conf;
 
 enum exit_code {
@@ -23,31 +25,16 @@ struct cli_options {
     const char *file;  /* -c FILE */
     const char **sets; /* --set section.key=value */
     unsigned n_sets;
-    const char *expect;    /* --expect NAME */
-    bool override_backend; /* --override backend */
-    const char *goal;      /* --for GOAL; NULL when not given */
-    uint64_t max_ms;       /* --max */
-    const char *argument;  /* the one that is no flag */
+    const char *expect;   /* --expect NAME */
+    const char *override; /* --override backend; NULL when not given */
+    const char *goal;     /* --for GOAL; NULL when not given */
+    uint64_t max_ms;      /* --max */
+    const char *argument; /* the one that is no flag */
     bool json, prometheus, origins, example, live, connect, once, help;
 };
 
-/* Which options a subcommand takes. */
-enum {
-    CLI_CONF = 1 << 0, /* -c, --set and --override */
-    CLI_JSON = 1 << 1,
-    CLI_ORIGINS = 1 << 2,
-    CLI_EXAMPLE = 1 << 3,
-    CLI_EXPECT = 1 << 4,
-    CLI_WAIT = 1 << 5, /* --for and --max */
-    CLI_LIVE = 1 << 6,
-    CLI_CONNECT = 1 << 7,
-    CLI_ARGUMENT = 1 << 8, /* one, and it is required */
-    CLI_PROMETHEUS = 1 << 9,
-    CLI_ONCE = 1 << 10,
-};
-
 /* Reads argv behind the subcommand's name; false after complaining on stderr. Free options->sets afterwards. */
-bool cli_parse(struct cli_options *options, int argc, char **argv, int allowed);
+bool cli_parse(struct cli_options *options, const struct cli_subcommand *subcommand, int argc, char **argv);
 
 /* NULL with every mistake, one a line, in *errors, which the caller frees. */
 struct conf *cli_load_conf(const struct cli_options *options, char **errors);
@@ -69,6 +56,7 @@ int cli_drain(const struct cli_options *options);
 int cli_pin(const struct cli_options *options);
 int cli_unpin(const struct cli_options *options);
 int cli_version(const struct cli_options *options);
+int cli_completion(const struct cli_options *options);
 
-/* "libevent 2.1.12-stable hiredis 0.14.1 OpenSSL 3.0.19 ..." */
-const char *cli_libraries(char *text, unsigned len);
+/* What this program is. */
+extern const struct build cli_build;

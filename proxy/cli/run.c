@@ -29,6 +29,7 @@
 #include "proxy/watch/http.h"
 #include "proxy/watch/orders.h"
 #include "proxy/watch/scene.h"
+#include "proxy/watch/service.h"
 
 enum { N_EVENTS = 5 };
 
@@ -42,6 +43,7 @@ struct process {
     struct scene scene;
     struct orders orders;
     struct http *http; /* NULL: no stats port */
+    struct service service;
 };
 
 /* --- routes --- */
@@ -53,6 +55,7 @@ static void on_route(void *arg, struct snapshot *snapshot)
     crew_route(&process->crew, snapshot, process->fresh);
     process->fresh = NULL;
     scene_note_route(&process->scene, snapshot);
+    service_note_route(&process->service);
 }
 
 /* --- reload --- */
@@ -78,7 +81,7 @@ static void refuse_reload(struct process *process, const char *reasons)
 }
 
 /* `reason` says why it was refused; "" when it was taken up. */
-static void reload(struct process *process, char reason[ORDER_REASON_LEN])
+static void read_again(struct process *process, char reason[ORDER_REASON_LEN])
 {
     char *errors = NULL, frozen[192];
     struct conf *conf = cli_load_conf(process->options, &errors);
@@ -110,6 +113,13 @@ static void reload(struct process *process, char reason[ORDER_REASON_LEN])
                   LOG_TEXT("digest", conf_digest(fresh->conf)), LOG_NUM("overrides", conf_overrides(fresh->conf)));
 }
 
+static void reload(struct process *process, char reason[ORDER_REASON_LEN])
+{
+    service_note_reload(&process->service);
+    read_again(process, reason);
+    service_note_reloaded(&process->service, reason);
+}
+
 /* A second drain ends at once. */
 static void drain(struct process *process, bool at_once, const char *who)
 {
@@ -117,6 +127,7 @@ static void drain(struct process *process, bool at_once, const char *who)
 
     process->scene.draining = true; /* /readyz says so before any listener closes */
     journal_write(process->scene.journal, LOG_INFO, now ? "ending at once" : "draining", LOG_TEXT("signal", who));
+    service_note_drain(&process->service);
     crew_drain(&process->crew, now);
 }
 
@@ -244,7 +255,7 @@ static bool init_process(struct process *process)
         return false;
     scene->loop = &process->loop;
     scene->crew = &process->crew;
-    scene->version = RESPGATE_VERSION;
+    scene->build = &cli_build;
     scene->journal = journal_new();
     scene->history = history_new(scene);
     process->monitor = monitor_new(&process->loop, on_route, process);
@@ -254,7 +265,7 @@ static bool init_process(struct process *process)
     scene->orders = &process->orders;
     process->orders = (struct orders){.arg = process, .reload = order_reload, .drain = order_drain, .pin = order_pin};
     monitor_keep_journal(process->monitor, scene->journal);
-    return true;
+    return service_init(&process->service, scene);
 }
 
 /* Before the workers and health, which the pages show, are gone. */
@@ -270,6 +281,7 @@ static void finish_process(struct process *process)
     monitor_free(process->monitor);                       /* after the workers, which give it hints */
     event_base_loop(process->loop.base, EVLOOP_NONBLOCK); /* what is cancelled is still told */
     journal_free(process->scene.journal);
+    service_finish(&process->service);
     scene_finish(&process->scene);
     settings_unref(process->scene.settings);
     loop_finish(&process->loop);

@@ -13,6 +13,7 @@
 #include "proxy/health/backend.h"
 #include "proxy/net/log.h"
 #include "proxy/net/tls.h"
+#include "proxy/watch/build.h"
 
 enum { SPARE_FDS = 32, STATS_FDS = 160 }; /* listeners, event loops, standard streams; the stats port's connections */
 
@@ -36,8 +37,8 @@ void tell_start(const struct settings *settings)
     char *backends = list_backends(settings);
     char libraries[160];
 
-    log_write(LOG_INFO, "starting", LOG_TEXT("version", RESPGATE_VERSION),
-              LOG_TEXT("libraries", cli_libraries(libraries, sizeof(libraries))), LOG_NUM("pid", getpid()),
+    log_write(LOG_INFO, "starting", LOG_TEXT("version", cli_build.version), LOG_TEXT("commit", cli_build.commit),
+              LOG_TEXT("libraries", build_libraries(libraries, sizeof(libraries))), LOG_NUM("pid", getpid()),
               LOG_TEXT("config", conf_file(conf)), LOG_TEXT("digest", conf_digest(conf)),
               LOG_NUM("overrides", conf_overrides(conf)), LOG_TEXT("overridden", conf_overridden(conf)),
               LOG_TEXT("ignored_env", conf_ignored_env(conf)), LOG_TEXT("backends", backends ? backends : ""),

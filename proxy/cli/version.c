@@ -1,23 +1,23 @@
 /* respgate version: ours, and the libraries' it runs with. */
-#include <event2/event.h>
-#include <hiredis/hiredis.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 
+#include "commit.h"
 #include "proxy/cli/cli.h"
+#include "proxy/watch/build.h"
 
-const char *cli_libraries(char *text, unsigned len)
-{
-    snprintf(text, len, "libevent %s, hiredis %d.%d.%d, %s", event_get_version(), HIREDIS_MAJOR, HIREDIS_MINOR,
-             HIREDIS_PATCH, OpenSSL_version(OPENSSL_VERSION));
-    return text;
-}
+const struct build cli_build = {
+    .version = RESPGATE_VERSION, .commit = RESPGATE_COMMIT, .type = RESPGATE_BUILD, .compiler = RESPGATE_COMPILER};
 
 int cli_version(const struct cli_options *options)
 {
     char libraries[160];
 
-    (void)options;
-    printf("respgate %s (%s)\n", RESPGATE_VERSION, cli_libraries(libraries, sizeof(libraries)));
+    if (options->json) {
+        build_write_json(&cli_build, stdout);
+        putchar('\n');
+        return EXIT_FINE;
+    }
+    printf("respgate %s (commit %s, %s; %s)\n", cli_build.version, cli_build.commit, cli_build.type,
+           build_libraries(libraries, sizeof(libraries)));
     return EXIT_FINE;
 }

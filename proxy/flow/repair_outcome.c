@@ -11,6 +11,7 @@
 #include "proxy/flow/repair_book.h"
 #include "proxy/flow/repairer.h"
 #include "proxy/net/log.h"
+#include "proxy/watch/meter.h"
 
 /* Reads the command anew; after a reload its rule may be another one, or none. */
 static bool read_kept(struct client *client, const struct limit_kept *kept)

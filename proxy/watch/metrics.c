@@ -1,28 +1,24 @@
 #include "proxy/watch/metrics.h"
 
-#include <event2/event.h>
-#include <hiredis/hiredis.h>
-#include <openssl/crypto.h>
 #include <sched.h>
 
 #include "conf/conf.h"
 #include "proxy/flow/settings.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/loop.h"
+#include "proxy/watch/build.h"
 #include "proxy/watch/scene.h"
 
 enum { GIVE_WAY_US = 2000 };
-
-#define TEXT_OF(x) #x
-#define VERSION_OF(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
 
 static void write_build(const struct scene *scene, struct metric_out *out)
 {
     metric_family(out, "build_info", METRIC_GAUGE, "Versions of this program and of its libraries; always 1.");
     metric_sample(out,
-                  METRIC_LABELS(METRIC_LABEL("version", scene->version), METRIC_LABEL("libevent", event_get_version()),
-                                METRIC_LABEL("hiredis", VERSION_OF(HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH)),
-                                METRIC_LABEL("openssl", OpenSSL_version(OPENSSL_VERSION_STRING))),
+                  METRIC_LABELS(METRIC_LABEL("version", scene->build->version),
+                                METRIC_LABEL("commit", scene->build->commit),
+                                METRIC_LABEL("libevent", build_libevent()), METRIC_LABEL("hiredis", build_hiredis()),
+                                METRIC_LABEL("openssl", build_openssl())),
                   1);
 }
 

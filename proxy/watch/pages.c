@@ -1,13 +1,11 @@
 /* The pages that show one thing as it is: /, /metrics, /config, /events, /version. */
-#include <event2/event.h>
-#include <hiredis/hiredis.h>
-#include <openssl/crypto.h>
 #include <string.h>
 
 #include "conf/conf.h"
 #include "proxy/flow/settings.h"
 #include "proxy/flow/slowlog.h"
 #include "proxy/health/journal.h"
+#include "proxy/watch/build.h"
 #include "proxy/watch/http.h"
 #include "proxy/watch/metrics.h"
 #include "proxy/watch/page/page.h"
@@ -55,7 +53,6 @@ void page_slowlog(const struct scene *scene, struct page *page)
 void page_version(const struct scene *scene, struct page *page)
 {
     page->type = "application/json";
-    fprintf(page->body, "{\"version\":\"%s\",\"libevent\":\"%s\",\"hiredis\":\"%d.%d.%d\",\"openssl\":\"%s\"}\n",
-            scene->version, event_get_version(), HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
-            OpenSSL_version(OPENSSL_VERSION_STRING));
+    build_write_json(scene->build, page->body);
+    fputc('\n', page->body);
 }

@@ -10,6 +10,7 @@
 
 struct backend;
 struct backend_view;
+struct build;
 struct crew;
 struct failovers;
 struct history;
@@ -21,7 +22,7 @@ struct settings;
 struct snapshot;
 
 struct scene {
-    const char *version;
+    const struct build *build;
     struct loop *loop; /* main's */
     struct crew *crew;
     struct journal *journal;

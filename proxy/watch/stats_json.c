@@ -14,6 +14,7 @@
 #include "proxy/health/journal.h"
 #include "proxy/health/monitor.h"
 #include "proxy/health/snapshot.h"
+#include "proxy/watch/build.h"
 #include "proxy/watch/history.h"
 #include "proxy/watch/http.h"
 #include "proxy/watch/json_out.h"
@@ -28,7 +29,7 @@ static void write_process(const struct scene *scene, FILE *out)
 {
     const char *unready = scene_unready(scene);
 
-    json_text(out, "version", scene->version);
+    json_text(out, "version", scene->build->version);
     json_number(out, "now_ms", scene_wall_ms());
     json_number(out, "started_ms", scene->started_ms);
     json_bool(out, "ready", !unready);

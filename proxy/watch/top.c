@@ -7,6 +7,7 @@
 #include "proxy/health/journal.h"
 #include "proxy/health/snapshot.h"
 #include "proxy/net/loop.h"
+#include "proxy/watch/build.h"
 #include "proxy/watch/history.h"
 #include "proxy/watch/http.h"
 #include "proxy/watch/scene.h"
@@ -18,7 +19,7 @@ static void write_choice(const struct scene *scene, FILE *out, uint64_t now_ms)
     const struct snapshot *snapshot = scene->snapshot;
     const char *unready = scene_unready(scene);
 
-    fprintf(out, "respgate %s  up %.0fs  %s%s%s\n", scene->version,
+    fprintf(out, "respgate %s  up %.0fs  %s%s%s\n", scene->build->version,
             (double)(scene_wall_ms() - scene->started_ms) / 1000, unready ? "NOT READY: " : "ready",
             unready ? unready : "", scene->draining ? " (draining)" : "");
     if (!snapshot)

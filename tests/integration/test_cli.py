@@ -41,6 +41,16 @@ def test_version_names_itself_and_its_libraries():
         assert library.lower() in done.stdout.lower()
 
 
+def test_version_for_machines_says_what_was_built():
+    done = run("version", "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, list(told)) == (0, ["version", "commit", "build", "compiler", "libevent", "hiredis", "openssl"])
+    assert re.fullmatch(r"[0-9a-f]{12,40}(-dirty)?|unknown", told["commit"])
+    assert all(re.match(r"\d+\.\d+", told[key]) for key in ("version", "libevent", "hiredis", "openssl"))
+    plain = run("version").stdout
+    assert all(told[key] in plain for key in ("version", "commit", "build"))
+
+
 def test_all_configuration_mistakes_are_told_at_once(tmp_path):
     path = tmp_path / "respgate.ini"
     path.write_text("[listen]\nmax_args = 3\nspeed = 9\n\n[nowhere]\nx = 1\n[backend default]\nurl = http://x/\n")

@@ -1,7 +1,6 @@
 """The worked examples of the README, run as they stand there: with a place free, with none, and with Redis gone."""
 
 import configparser
-import pathlib
 import re
 import shutil
 import subprocess
@@ -10,9 +9,11 @@ import sys
 import pytest
 
 from client_program import lines_of
+from harness import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+sys.path.insert(0, str(ROOT / "tests"))
+from readme_blocks import block  # noqa: E402
+
 CLIENTS = ROOT / "tests" / "clients"
 
 # What an application would do with the functions: a line for each line it is sent.
@@ -26,11 +27,6 @@ require('readline').createInterface({ input: process.stdin })
   .on('line', async () => console.log(await handle('u1')))
   .on('close', () => process.exit());
 """
-
-
-def block(after):
-    """The first fenced block behind these words."""
-    return re.search(r"```\w*\n(.*?)```", README[README.index(after):], re.DOTALL).group(1)
 
 
 class Program:

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from harness import Respgate, minimal_env, run_respgate, wait_until
+from service_manager import ServiceManager
 from stats_view import (events, fetch, fetch_unix, metrics, stats, thread_stopped, wait_for_metric, worker_threads)
 
 PASSWORD = "correct-horse-battery"
@@ -204,13 +205,28 @@ def test_drain_is_told_before_it_is_over(redis_server, gate):
     client.close()
 
 
-def test_a_worker_that_stands_still_is_not_live(gate):
-    with thread_stopped(worker_threads(gate)[0]):
-        status, text = wait_until(lambda: (lambda answer: answer[0] == 503 and answer)(fetch(gate, "/livez")),
-                                  timeout=20, what="/livez to say that a worker is stuck")
-    assert "worker 0 has been stuck for" in text
-    wait_until(lambda: fetch(gate, "/livez")[0] == 200, what="/livez to be well again")
+def test_a_worker_that_stands_still_is_not_live(tmp_path, redis_server, start_respgate):
+    with ServiceManager(tmp_path, watchdog_us=400_000) as manager:
+        gate = start_respgate(redis_server, env=manager.env)
+        with thread_stopped(worker_threads(gate)[0]):
+            status, text = wait_until(lambda: (lambda answer: answer[0] == 503 and answer)(fetch(gate, "/livez")),
+                                      timeout=20, what="/livez to say that a worker is stuck")
+            manager.wait_for("STATUS", "worker 0 has been stuck for")
+            beats = manager.beats
+            manager.wait_for("STATUS", "worker 0 has been stuck for")
+            assert manager.beats == beats, "no sign of life may be given for it"
+        assert "worker 0 has been stuck for" in text
+        wait_until(lambda: fetch(gate, "/livez")[0] == 200, what="/livez to be well again")
+        wait_until(manager.take, what="signs of life again")
     assert status == 503
+
+
+def test_version_and_build_info_say_what_the_command_line_says(gate):
+    told = json.loads(run_respgate("version", "--json").stdout)
+    assert json.loads(fetch(gate, "/version")[1]) == told
+    [series] = [name for name in metrics(gate) if name.startswith("respgate_build_info{")]
+    labels = dict(re.findall(r'(\w+)="([^"]*)"', series))
+    assert labels == {key: told[key] for key in ("version", "commit", "libevent", "hiredis", "openssl")}
 
 
 def test_events_tell_a_failover_in_order_and_followers_get_it_as_it_comes(start_redis, start_respgate):
