@@ -169,13 +169,14 @@ static void test_text(void **state)
     becomes("SEM.CHECK k t", "sem_check | k m:k | t");
     call.after = "return limit() + 1\n";
     for (int dialect = DIALECT_PLAIN; dialect <= DIALECT_UPSTASH; dialect++) {
+        static const char first_line[] = "#!lua flags=allow-key-locking\n", open[] = "local function limit()\n";
         const char *script = limit_script(SCRIPT_sem_check, DIALECT_PLAIN)->text;
-        char *bytes = (char *)encoded(dialect, LIMIT_EVAL, LIMIT_NEVER_US, &len),
-             *lua = strstr(bytes, "local function");
+        char *bytes = (char *)encoded(dialect, LIMIT_EVAL, LIMIT_NEVER_US, &len);
+        char *lua = memmem(bytes, len, open, sizeof open - 1);
+        char *first = memmem(bytes, len, first_line, sizeof first_line - 1);
 
-        const char *first = strstr(bytes, "#!lua flags=allow-key-locking\n");
-
-        assert_true(dialect == DIALECT_UPSTASH ? first && first + 30 == lua : !first);
+        assert_non_null(lua);
+        assert_true(dialect == DIALECT_UPSTASH ? first && first + sizeof first_line - 1 == lua : !first);
         assert_memory_equal(lua, "local function limit()\n", 23);
         assert_memory_equal(lua + 23, script, strlen(script));
         assert_memory_equal(lua + 23 + strlen(script), "end\nreturn limit() + 1\n\r\n", 25);
