@@ -25,7 +25,6 @@ struct chains {
 };
 
 struct lease_book {
-    uint64_t seed;
     uint32_t capacity, count;
     struct chains leases, keys;
     struct lease *lease;
@@ -41,14 +40,13 @@ static bool chains_init(struct chains *chains, uint32_t capacity)
     return chains->first;
 }
 
-struct lease_book *lease_book_new(size_t max_bytes, uint64_t seed)
+struct lease_book *lease_book_new(size_t max_bytes)
 {
     size_t each = sizeof(struct lease) + sizeof(struct leased_key) + 2 * sizeof(uint32_t), n = max_bytes / each;
     struct lease_book *book = calloc(1, sizeof *book);
 
     if (!book)
         return NULL;
-    book->seed = seed;
     book->capacity = n < LEAST ? LEAST : n >= NONE ? NONE - 1 : (uint32_t)n;
     book->lease = malloc(book->capacity * sizeof *book->lease);
     book->key = malloc(book->capacity * sizeof *book->key);
@@ -70,12 +68,11 @@ void lease_book_free(struct lease_book *book)
     free(book);
 }
 
-struct lease_id lease_id(const struct lease_book *book, const uint8_t *key, size_t key_len, const uint8_t *token,
-                         size_t token_len)
+struct lease_id lease_id(uint64_t seed, const uint8_t *key, size_t key_len, const uint8_t *token, size_t token_len)
 {
-    uint64_t key_hash = hash_key(key, key_len, book->seed);
+    uint64_t key_hash = hash_key(key, key_len, seed);
 
-    return (struct lease_id){.key = key_hash, .token = hash_mix(key_hash, hash_key(token, token_len, book->seed))};
+    return (struct lease_id){.key = key_hash, .token = hash_mix(key_hash, hash_key(token, token_len, seed))};
 }
 
 /* Where the chain's link to that entry stands; *link is NONE when it is not there. */
@@ -166,16 +163,6 @@ static void drop(struct lease_book *book, uint32_t *link)
     book->lease[at] = (struct lease){.next = book->leases.spare, .key = NONE};
     book->leases.spare = at;
     book->count--;
-}
-
-bool lease_book_extend(struct lease_book *book, struct lease_id id, int64_t end_us)
-{
-    uint32_t at = *lease_link(book, id.token);
-
-    if (at == NONE)
-        return false;
-    book->lease[at].end_us = end_us;
-    return true;
 }
 
 bool lease_book_end(struct lease_book *book, struct lease_id id)

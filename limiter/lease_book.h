@@ -23,16 +23,13 @@ struct lease_id {
     uint64_t key, token;
 };
 
-struct lease_book *lease_book_new(size_t max_bytes, uint64_t seed); /* NULL without memory */
-void lease_book_free(struct lease_book *book);                      /* NULL is fine */
+struct lease_book *lease_book_new(size_t max_bytes); /* NULL without memory */
+void lease_book_free(struct lease_book *book);       /* NULL is fine */
 
-struct lease_id lease_id(const struct lease_book *book, const uint8_t *key, size_t key_len, const uint8_t *token,
-                         size_t token_len);
+struct lease_id lease_id(uint64_t seed, const uint8_t *key, size_t key_len, const uint8_t *token, size_t token_len);
 
 /* It runs until `end_us` now. `of` is whose it is, the same for all of a key. False: there is no room. */
 bool lease_book_hold(struct lease_book *book, struct lease_id id, void *of, int64_t end_us);
-/* The same if it is known; else false. */
-bool lease_book_extend(struct lease_book *book, struct lease_id id, int64_t end_us);
 /* It runs no longer. False: it is not known. */
 bool lease_book_end(struct lease_book *book, struct lease_id id);
 /* No lease of this key runs any longer; how many did. */

@@ -146,6 +146,24 @@ struct limit_meter *limit_book_keep(struct limit_book *book, struct limit_meter 
     return &book->at[0].record->meters[worker];
 }
 
+const char *limit_book_name_of(const struct limit_book *book, const struct limit_meter *meter, unsigned worker)
+{
+    for (size_t i = 0; i < book->n; i++) {
+        if (meter == &book->at[i].record->meters[worker])
+            return book->at[i].record->name;
+    }
+    return book->at[0].record->name;
+}
+
+struct limit_meter *limit_book_named(struct limit_book *book, const char *name, unsigned worker)
+{
+    for (size_t i = 0; i < book->n; i++) {
+        if (!strcmp(book->at[i].record->name, name))
+            return &book->at[i].record->meters[worker];
+    }
+    return &book->at[0].record->meters[worker];
+}
+
 /* --- reading --- */
 
 static uint64_t load(const _Atomic uint64_t *count)

@@ -64,6 +64,10 @@ struct limit_meter *limit_book_script_meter(struct limit_book *book, const struc
 /* The same meter, if it is still in the book; else that of calls of no rule. */
 struct limit_meter *limit_book_keep(struct limit_book *book, struct limit_meter *meter, unsigned worker);
 
+/* Whose meter it is, and the meter of a name; that of calls of no rule where the book has it not. */
+const char *limit_book_name_of(const struct limit_book *book, const struct limit_meter *meter, unsigned worker);
+struct limit_meter *limit_book_named(struct limit_book *book, const char *name, unsigned worker);
+
 /* "semaphore", "zset", "none". */
 const char *limit_kind_name(const struct limit_entry *entry);
 

@@ -36,9 +36,11 @@ static struct limit_meter *meter_of_call(const struct limiter *limiter)
 
 struct limit_note limit_note_of_call(struct limiter *limiter)
 {
+    struct limit_meter *meter = meter_of_call(limiter);
+
     return (struct limit_note){
-        .meter = meter_of_call(limiter),
-        .lease = lease_note_call(limiter),
+        .meter = meter,
+        .lease = lease_note_call(limiter, meter),
         .asks = limit_facts_asks(&limiter->call),
     };
 }

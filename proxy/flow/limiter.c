@@ -11,6 +11,7 @@
 #include "protocol/command.h"
 #include "protocol/reply.h"
 #include "protocol/resp.h"
+#include "proxy/flow/lease_notes.h"
 #include "proxy/flow/limit_kept.h"
 #include "proxy/flow/pool.h"
 #include "proxy/flow/worker.h"
@@ -50,7 +51,7 @@ void limiter_free(struct limiter *limiter)
     limit_kept_free_spare(limiter);
     deny_cache_free(limiter->denials);
     local_limit_free(limiter->local);
-    lease_book_free(limiter->leases);
+    lease_notes_finish(limiter);
     free(limiter->key);
     free(limiter->out);
     free(limiter);
@@ -216,7 +217,7 @@ struct local_limit *limiter_local(struct limiter *limiter)
 struct lease_book *limiter_leases(struct limiter *limiter)
 {
     if (!limiter->leases)
-        limiter->leases = lease_book_new(limiter->worker->settings->limiter.memory, limiter->worker->crew->lease_seed);
+        limiter->leases = lease_book_new(limiter->worker->settings->limiter.memory);
     return limiter->leases;
 }
 

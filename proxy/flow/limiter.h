@@ -18,12 +18,14 @@
 #include "limiter/adopt.h"
 #include "limiter/limit_call.h"
 #include "limiter/rule.h"
-#include "proxy/flow/lease_notes.h"
 #include "proxy/flow/settings.h"
+#include "proxy/net/loop.h"
 
 struct backend;
 struct command;
 struct deny_cache;
+struct lease_book;
+struct lease_order;
 struct limit_kept;
 struct limit_wait;
 struct local_limit;
@@ -53,10 +55,12 @@ struct limiter {
     uint64_t down_logged; /* the epoch of the choice at which the log was told that calls are answered here */
     bool loaded[SCRIPT_COUNT];
     enum increx_support increx;
-    struct deny_cache *denials; /* NULL: none are kept */
-    struct local_limit *local;  /* NULL: nothing was counted here yet */
-    struct lease_book *leases;  /* NULL: none was ever given */
-    struct lease_strays strays;
+    struct deny_cache *denials;  /* NULL: none are kept */
+    struct local_limit *local;   /* NULL: nothing was counted here yet */
+    struct lease_book *leases;   /* NULL: none was ever given */
+    struct lease_order **orders; /* by worker, for those whose books they concern; NULL: there was none */
+    struct deferred send_leases;
+    bool sends_leases; /* it is deferred */
     SLIST_HEAD(, limit_kept) spare;
     unsigned n_spare;
     TAILQ_HEAD(, limit_wait) waits; /* who waits, the oldest first */

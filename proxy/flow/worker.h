@@ -48,7 +48,7 @@ struct crew {
     _Atomic uint64_t limits_lowered; /* commands that may lower what limits count; written by all workers */
     atomic_uint working;             /* workers that have not ended; each writes it once */
     int done_fd;                     /* eventfd that the last worker to end writes */
-    uint64_t lease_seed;             /* of the hashes by which workers tell each other of leases; random */
+    uint64_t lease_seed;             /* of the hashes by which workers know leases; random */
     bool ending;                     /* the threads are joined: errands have nowhere to go any more */
     atomic_bool drain_forced;        /* some worker had to cut off clients */
 };

@@ -112,8 +112,8 @@ static void write_limit(const struct scene *scene, const struct limit_entry *ent
     json_number(out, "last_denied_ms", sum.denied_ms ? scene_wall_of(scene, sum.denied_ms) : 0);
     json_number(out, "p50_us", (int64_t)distribution_quantile(&took, 0.5));
     json_number(out, "p99_us", (int64_t)distribution_quantile(&took, 0.99));
-    fprintf(out, "\"last_minute\":{\"admitted\":%llu,\"denied\":%llu}}", (unsigned long long)minute.admitted,
-            (unsigned long long)minute.denied);
+    fprintf(out, "\"last_minute\":{\"seconds\":%u,\"admitted\":%llu,\"denied\":%llu}}", entry->record->recent.n,
+            (unsigned long long)minute.admitted, (unsigned long long)minute.denied);
 }
 
 void stats_write_limits(const struct scene *scene, FILE *out)
