@@ -5,7 +5,7 @@
 
 enum {
     IDLE_CHECKS = 20,      /* in a row, then it is held for one that does not act */
-    IDLE_CHECKS_APART = 5, /* where that is likelier */
+    IDLE_CHECKS_APART = 6, /* where that is likelier */
     DOUBLINGS = 4,         /* of how long it is then kept waiting for its next place */
 };
 

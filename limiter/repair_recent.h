@@ -20,6 +20,12 @@ static inline void repair_recent_note(struct repair_recent *recent, bool is_so)
     recent->cases += recent->cases < REPAIR_RECENT_OF;
 }
 
+/* In how many of the last REPAIR_RECENT_OF, about. */
+static inline unsigned repair_recent_share(const struct repair_recent *recent)
+{
+    return recent->sum / REPAIR_RECENT_OF;
+}
+
 /* More than one of the last. */
 static inline bool repair_recent_is_often(const struct repair_recent *recent)
 {

@@ -142,9 +142,14 @@ void repair_watch_terms(struct repair_watch *watch, const struct repair_command 
 
 static enum repair_actors actors(const struct watched *rule)
 {
-    if (repair_recent_is_often(&rule->strangers))
+    unsigned share = repair_recent_share(&rule->strangers);
+
+    /* A pool's new connections may act before they ask: some do always. */
+    if (share > REPAIR_RECENT_OF / 4)
         return REPAIR_ACTORS_DO_NOT_ASK;
-    return repair_recent_is_seldom(&rule->strangers) ? REPAIR_ACTORS_ASK : REPAIR_ACTORS_UNKNOWN;
+    bool knows = rule->strangers.cases == REPAIR_RECENT_OF;
+
+    return knows && share <= REPAIR_RECENT_OF / 8 ? REPAIR_ACTORS_ASK : REPAIR_ACTORS_UNKNOWN;
 }
 
 static void asked(struct repair_watch *watch, const struct repair_command *command, uint64_t owner,

@@ -3,8 +3,8 @@
 moment, round after round, and a log of their own of who ran when. Nothing here knows of respgate.
 
 A round is a window in which everybody asks, runs and asks again, then a moment in which nobody does. A run is two
-records in one file that all append to: when it began, after its place was given, and when it ended, before the place was
-given back; on the clock that all processes of a machine share. So runs that overlap in the log did so in truth, and
+records in one file that all append to: when it began, after its place was given, and when it ended, before the place
+was given back; on the clock that all processes of a machine share. So runs that overlap in the log did so in truth, and
 what respgate or Redis say about it does not matter.
 
     observe(fleet(port=..., rounds=..., ...))
@@ -33,7 +33,6 @@ SHAPE = [4] * 4 + [1] * 8  # the threads of each process: 24 in all
 WINDOW_S, PAUSE_S, HOLD_S, RETRY_S = 0.07, 0.03, 0.02, 0.015
 BEGIN_S = 0.1
 DIES_AFTER = 25  # places that were given, on average, to a process that is killed before it takes one
-POLL_S = 0.2
 KEY = "concurrent:agent:7"
 RECORD = struct.Struct("<qIi")  # when, in which round, +1 or -1
 ATOMIC = """
@@ -154,14 +153,6 @@ def run_process(options, limiter, threads, log, pipe):
         member.join()
 
 
-def run_monitor(options):
-    """Looks at the count, five times a second."""
-    client, end = redis.Redis(port=options.port), options.start + options.rounds * (WINDOW_S + PAUSE_S)
-    while time.monotonic() < end:
-        client.zcard(KEY)
-        time.sleep(POLL_S)
-
-
 # ---- all of them ----
 
 def fork(run, *arguments):
@@ -194,8 +185,6 @@ def run_fleet(options):
     for number, threads in enumerate(SHAPE):
         member = limiters[number % len(limiters)], threads
         living[fork(run_process, options, *member, log, doom)] = member
-    if options.way == "monitor":
-        living[fork(run_monitor, options)] = None
     killed = 0
     while living:
         doomed = take_doomed(reader)

@@ -64,11 +64,11 @@ static void test_askers_for_others(void **state)
 /* Where who acts asks, too, who never acts gets a place ever more seldom, until it acts. */
 static void test_askers_that_stand_apart(void **state)
 {
-    static const int64_t waits[] = {0, 0, 0, 0, 1, 2, 4, 8, 16, 16};
+    static const int64_t waits[] = {0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 16};
     static struct repair_askers askers;
     (void)state;
 
-    for (int64_t i = 0; i < 10; i++) {
+    for (int64_t i = 0; i < 11; i++) {
         repair_askers_told(&askers, 5, i, 100, REPAIR_ACTORS_ASK);
         assert_false(repair_askers_has_enough(&askers, 5, i + 100 * waits[i]));
         assert_true(waits[i] == 0 || repair_askers_has_enough(&askers, 5, i + 100 * waits[i] - 1));
@@ -95,6 +95,7 @@ static void test_what_is_seldom(void **state)
     repair_recent_note(&recent, true);
     repair_recent_note(&recent, true);
     assert_true(repair_recent_is_often(&recent) && !repair_recent_is_seldom(&recent));
+    assert_in_range(repair_recent_share(&recent), 2, 3);
     for (unsigned i = 0; i < 2 * REPAIR_RECENT_OF; i++)
         repair_recent_note(&recent, false);
     assert_true(repair_recent_is_seldom(&recent));
