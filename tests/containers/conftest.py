@@ -42,6 +42,12 @@ def app_image():
     return build(APP, directory / "Dockerfile", directory)
 
 
+@pytest.fixture(scope="session")
+def images(respgate_image, redis_image, app_image):
+    """All that deploy/compose.yaml names."""
+    return respgate_image, redis_image, app_image
+
+
 @pytest.fixture
 def network():
     """A network of its own, in which containers find each other by name."""
