@@ -1,6 +1,8 @@
 """An application that knows nothing of respgate: redis-py, REDIS_URL, and a counter. Prints what it counts and what fails."""
 
 import os
+import signal
+import sys
 import time
 
 import redis
@@ -8,6 +10,7 @@ import redis
 
 def main():
     """Counts five times a second, for as long as it is let."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the first process of a container has no default for it
     client = redis.Redis.from_url(os.environ["REDIS_URL"])
     while True:
         try:
