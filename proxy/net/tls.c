@@ -252,7 +252,7 @@ static bool read_record(struct tls *tls, uint8_t *bytes, size_t room, size_t *le
     } else {
         outcome(tls, 0);
     }
-    /* What was read ahead of a new key is not told as pending by OpenSSL 3.2 and later: behind a message, look again. */
+    /* What OpenSSL 3.2 or later has read ahead of a new key, it does not call pending: behind a message, look again. */
     tls->drained = got ? !SSL_has_pending(tls->ssl) : tls->messages == messages;
     if (tls->messages > MESSAGES_MAX || tls->unsent_len > UNSENT_MAX)
         break_off(tls, EPROTO, "backend floods us with handshake messages");
