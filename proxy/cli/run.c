@@ -23,6 +23,7 @@
 #include "proxy/health/journal.h"
 #include "proxy/health/monitor.h"
 #include "proxy/health/snapshot.h"
+#include "proxy/net/confine.h"
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
 #include "proxy/watch/history.h"
@@ -206,6 +207,7 @@ static int run_crew(struct process *process)
 
     /* Before anybody can see that it listens and send a signal. */
     watch(process);
+    confine();
     started = start_workers(process);
     if (started) {
         take_settings(process, settings_ref(process->scene.settings));
