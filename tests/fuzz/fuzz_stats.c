@@ -5,6 +5,8 @@
  */
 #include <assert.h>
 #include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,7 +28,7 @@
 #include "proxy/watch/orders.h"
 #include "proxy/watch/scene.h"
 
-enum { INPUT_MAX = 4096, ANSWER_MAX = 1 << 20, STATUSES_MAX = 256, TURNS_MAX = 64 };
+enum { INPUT_MAX = 4096, ANSWER_MAX = 1 << 20, STATUSES_MAX = 256, IDLE_TURNS = 4 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -38,8 +40,7 @@ static struct side {
     struct orders orders;
     struct http *http;
     struct sockaddr_un local;
-    struct sockaddr_storage tcp;
-    socklen_t tcp_len;
+    struct sockaddr_in tcp;
 } sides[2];
 
 static struct loop loop;
@@ -67,10 +68,9 @@ static void on_route(void *arg, struct snapshot *snapshot)
 
 static void build_scene(struct side *side, bool admin)
 {
-    static char *const nothing[] = {"RESPGATE_CONFIG=", NULL};
-    const char *sets[] = {"backend.default.url=redis://127.0.0.1:1/0", "listen.address=127.0.0.1:1",
+    const char *sets[] = {"backend.default.url=redis://127.0.0.1:1/0", "listen.address=127.0.0.1:2",
                           admin ? "stats.admin=yes" : "stats.admin=no"};
-    struct conf_sources sources = {.environ_ = nothing, .sets = sets, .n_sets = sizeof(sets) / sizeof(sets[0])};
+    struct conf_sources sources = {.sets = sets, .n_sets = sizeof(sets) / sizeof(sets[0])};
     char *errors = NULL, error[256];
     struct conf *conf = conf_load(&sources, &errors);
 
@@ -85,34 +85,30 @@ static void build_scene(struct side *side, bool admin)
     scene_start(&side->scene);
 }
 
-/* Which port the kernel chose is read off the socket that listens: its descriptor is the first after what was open. */
-static void find_tcp(struct side *side)
+/* One that nobody uses now. */
+static struct sockaddr_in free_address(void)
 {
-    for (int fd = 3; !side->tcp_len; fd++) {
-        struct sockaddr_storage address;
-        socklen_t len = sizeof(address);
-        int listens = 0;
-        assert(fd < 1024);
-        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &(socklen_t){sizeof(listens)}) || !listens)
-            continue;
-        getsockname(fd, (struct sockaddr *)&address, &len);
-        if (address.ss_family == AF_UNIX || (side == &sides[1] && !memcmp(&address, &sides[0].tcp, len)))
-            continue;
-        side->tcp = address;
-        side->tcp_len = len;
-    }
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert(!bind(fd, (struct sockaddr *)&address, sizeof(address)));
+    assert(!getsockname(fd, (struct sockaddr *)&address, &(socklen_t){sizeof(address)}));
+    close(fd);
+    return address;
 }
 
 static void open_port(struct side *side)
 {
-    struct http_places places = {.address = "127.0.0.1:0", .unix_socket = side->local.sun_path};
+    char text[32];
+    struct http_places places = {.address = text, .unix_socket = side->local.sun_path};
 
+    side->tcp = free_address();
+    snprintf(text, sizeof(text), "127.0.0.1:%u", ntohs(side->tcp.sin_port));
     side->local.sun_family = AF_UNIX;
     snprintf(side->local.sun_path, sizeof(side->local.sun_path), "/tmp/fuzz-stats-%d-%d", (int)getpid(),
              (int)(side - sides));
     side->http = http_new(&side->scene, &places);
     assert(side->http);
-    find_tcp(side);
 }
 
 static void remove_paths(void)
@@ -157,21 +153,21 @@ static size_t visit(const struct side *side, bool local, const uint8_t *data, si
 {
     const struct sockaddr *address = local ? (const void *)&side->local : (const void *)&side->tcp;
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    size_t len = 0, before;
+    size_t len = 0, before = 0;
 
-    assert(fd >= 0 && !connect(fd, address, local ? sizeof(side->local) : side->tcp_len));
+    assert(fd >= 0 && !connect(fd, address, local ? sizeof(side->local) : sizeof(side->tcp)));
+    if (!local) /* no piece may wait for an ACK, or the turns end before it comes */
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     for (size_t at = 0; at < size; at += step) {
         if (send(fd, data + at, step < size - at ? step : size - at, MSG_NOSIGNAL) < 0)
             break;
         turn();
         len = drain(fd, answer, len);
     }
-    for (int i = 0; i < TURNS_MAX; i++) {
+    for (int idle = 0; idle < IDLE_TURNS; idle = len == before ? idle + 1 : 0) {
         before = len;
         turn();
         len = drain(fd, answer, len);
-        if (len == before)
-            break;
     }
     close(fd);
     turn();
