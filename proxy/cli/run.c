@@ -17,6 +17,7 @@
 #include "conf/conf.h"
 #include "proxy/cli/cli.h"
 #include "proxy/cli/tell.h"
+#include "proxy/flow/digest.h"
 #include "proxy/flow/settings.h"
 #include "proxy/flow/worker.h"
 #include "proxy/health/backend.h"
@@ -304,6 +305,7 @@ int cli_run(const struct cli_options *options)
 
     if (!conf)
         return EXIT_BAD_CONFIG;
+    digest_make_ready();
     log_setup((enum log_level)conf_number(conf, "log", NULL, "level"), conf_number(conf, "log", NULL, "format"));
     settings = settings_new(conf, NULL, error, sizeof(error));
     if (!settings) {

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <time.h>
@@ -172,4 +173,10 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
     line.bytes[line.len++] = '\n';
     ssize_t written = write(STDERR_FILENO, line.bytes, line.len);
     (void)written; /* there is nobody left to tell */
+}
+
+void end_out_of_memory(size_t len)
+{
+    log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", len));
+    _exit(EXIT_FAILURE); /* from any thread, so without what others may be in the midst of */
 }
