@@ -13,7 +13,7 @@
 
 enum { DIGEST_SHA1_LEN = 20, DIGEST_SHA256_LEN = 32 };
 
-/* Once, before any thread is there. */
+/* Once, before any thread is there and before anything else asks OpenSSL for anything. */
 void digest_make_ready(void);
 void digest_sha1(const void *bytes, size_t len, uint8_t digest[DIGEST_SHA1_LEN]);
 void digest_sha256(const void *bytes, size_t len, uint8_t digest[DIGEST_SHA256_LEN]);
