@@ -7,12 +7,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* There is no log beneath the configuration, and nothing to be told of a part of it. */
+static void __attribute__((noreturn)) end_out_of_memory(void)
+{
+    fputs("out of memory while the configuration was read\n", stderr);
+    _exit(EXIT_FAILURE);
+}
 
 void *text_grow(void *old, size_t size)
 {
     void *grown = realloc(old, size);
     if (!grown) {
-        abort();
+        end_out_of_memory();
     }
     return grown;
 }
@@ -33,7 +41,7 @@ char *text_format(const char *format, ...)
     int len = vasprintf(&text, format, args);
     va_end(args);
     if (len < 0) {
-        abort();
+        end_out_of_memory();
     }
     return text;
 }

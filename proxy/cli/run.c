@@ -17,12 +17,14 @@
 #include "conf/conf.h"
 #include "proxy/cli/cli.h"
 #include "proxy/cli/tell.h"
+#include "proxy/flow/digest.h"
 #include "proxy/flow/settings.h"
 #include "proxy/flow/worker.h"
 #include "proxy/health/backend.h"
 #include "proxy/health/journal.h"
 #include "proxy/health/monitor.h"
 #include "proxy/health/snapshot.h"
+#include "proxy/net/confine.h"
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
 #include "proxy/watch/history.h"
@@ -217,6 +219,7 @@ static int run_crew(struct process *process)
 
     /* Before anybody can see that it listens and send a signal. */
     watch(process);
+    confine();
     started = start_workers(process);
     if (started) {
         take_settings(process, settings_ref(process->scene.settings));
@@ -313,6 +316,7 @@ int cli_run(const struct cli_options *options)
 
     if (!conf)
         return EXIT_BAD_CONFIG;
+    digest_make_ready();
     log_setup((enum log_level)conf_number(conf, "log", NULL, "level"), conf_number(conf, "log", NULL, "format"));
     settings = settings_new(conf, NULL, error, sizeof(error));
     if (!settings) {

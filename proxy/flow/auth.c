@@ -6,12 +6,12 @@
  *   auth = backend    the backend decides: a login on a connection of its own, then lanes per user
  */
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/flow/client.h"
+#include "proxy/flow/digest.h"
 
 enum { PROVEN_FOR_MS = 10000 }; /* how long the backend's word on a login is taken as still true */
 
@@ -61,11 +61,11 @@ void auth_note(struct worker *worker, const struct command *row)
 static bool login_is_right(const struct settings *settings, const char *user, size_t user_len, const uint8_t *password,
                            size_t len)
 {
-    uint8_t digest[SHA256_DIGEST_LENGTH];
+    uint8_t digest[DIGEST_SHA256_LEN];
     bool right = false;
 
     /* Every user is compared, whatever the name, so that the time taken says nothing. */
-    SHA256(password, len, digest);
+    digest_sha256(password, len, digest);
     for (size_t i = 0; i < settings->n_users; i++) {
         const struct user *known = &settings->users[i];
         bool same_name = strlen(known->name) == user_len && !CRYPTO_memcmp(known->name, user, user_len);

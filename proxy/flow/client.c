@@ -69,10 +69,8 @@ void client_accept(struct worker *worker, int fd, bool is_unix)
 {
     struct client *client = calloc(1, sizeof(*client));
 
-    if (!client) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*client)));
-        abort();
-    }
+    if (!client)
+        end_out_of_memory(sizeof(*client));
     conn_init(&client->conn, &worker->loop, &client_conn_ops, LOOP_FLUSH_LAST);
     client->requester.ops = &client_requester_ops;
     client->holder.ops = &client_holder_ops;

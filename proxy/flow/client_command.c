@@ -15,10 +15,8 @@ struct client_names *client_names(struct client *client)
 {
     if (!client->names)
         client->names = calloc(1, sizeof(*client->names));
-    if (!client->names) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*client->names)));
-        abort();
-    }
+    if (!client->names)
+        end_out_of_memory(sizeof(*client->names));
     return client->names;
 }
 

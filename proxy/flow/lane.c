@@ -46,10 +46,8 @@ struct lane *lane_new(struct pool *pool, enum lane_role role)
 {
     struct lane *lane = calloc(1, sizeof(*lane));
 
-    if (!lane) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*lane)));
-        abort();
-    }
+    if (!lane)
+        end_out_of_memory(sizeof(*lane));
     conn_init(&lane->conn, &pool->worker->loop, &lane_conn_ops, LOOP_FLUSH_FIRST);
     lane->pool = pool;
     lane->role = role;

@@ -26,10 +26,8 @@ struct limit_kept *limit_kept_new(struct limiter *limiter, const uint8_t *bytes,
 
     if (!kept)
         kept = malloc(sizeof(*kept) + cap);
-    if (!kept) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", cap));
-        abort();
-    }
+    if (!kept)
+        end_out_of_memory(cap);
     memset(kept, 0, sizeof(*kept));
     kept->cap = (uint32_t)cap;
     kept->len = (uint32_t)len;

@@ -93,12 +93,6 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
     stir(context);
 }
 
-static void __attribute__((noreturn)) run_out_of_memory(size_t len)
-{
-    log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", len));
-    abort();
-}
-
 /* --- what the client gets --- */
 
 static void answer(struct limit_wait *wait, const uint8_t *bytes, size_t len, _Atomic uint64_t *outcome)
@@ -107,7 +101,7 @@ static void answer(struct limit_wait *wait, const uint8_t *bytes, size_t len, _A
     wait->outcome = outcome;
     wait->reply = malloc(len);
     if (!wait->reply)
-        run_out_of_memory(len);
+        end_out_of_memory(len);
     wait->reply_len = len;
     memcpy(wait->reply, bytes, len);
     stir(wait);
@@ -274,7 +268,7 @@ static struct limit_wait *begin(struct client *client, const struct call *call)
     if (wait)
         wait->timer = evtimer_new(client->worker->loop.base, on_timer, wait);
     if (!wait || !wait->timer)
-        run_out_of_memory(sizeof(*wait) + call->len);
+        end_out_of_memory(sizeof(*wait) + call->len);
     wait->requester.ops = &wait_ops;
     wait->limiter = limiter;
     wait->client = client;

@@ -175,10 +175,8 @@ size_t limiter_encode(struct limiter *limiter, const struct backend *backend, en
     enum limit_dialect dialect = limiter->call.key_count ? backend->dialect : DIALECT_PLAIN;
     size_t len = limit_call_encode(&limiter->call, dialect, form, deadline_us, NULL);
 
-    if (!make_room(&limiter->out, &limiter->out_cap, len)) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", len));
-        abort();
-    }
+    if (!make_room(&limiter->out, &limiter->out_cap, len))
+        end_out_of_memory(len);
     return limit_call_encode(&limiter->call, dialect, form, deadline_us, limiter->out);
 }
 

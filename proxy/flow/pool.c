@@ -44,10 +44,8 @@ struct pool *pool_get(struct worker *worker, const struct lane_key *key)
     if (same_key(&pool->key, key))
         return pool;
     pool = calloc(1, sizeof(*pool));
-    if (!pool) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*pool)));
-        abort();
-    }
+    if (!pool)
+        end_out_of_memory(sizeof(*pool));
     pool->worker = worker;
     pool->serial = ++worker->pool_serial;
     pool->key = (struct lane_key){.backend = backend_ref(key->backend),

@@ -13,10 +13,8 @@ static void grow(struct request_queue *queue)
     uint32_t capacity = queue->ring ? 2 * (queue->mask + 1) : FIRST_CAPACITY;
     struct request *ring = malloc(capacity * sizeof(*ring));
 
-    if (!ring) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("requests", capacity));
-        abort();
-    }
+    if (!ring)
+        end_out_of_memory(capacity * sizeof(*ring));
     for (uint32_t i = 0; i < count; i++)
         ring[i] = *request_at(queue, i);
     free(queue->ring);

@@ -1,11 +1,11 @@
 #include "proxy/flow/script_cache.h"
 
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/flow/client.h"
+#include "proxy/flow/digest.h"
 #include "proxy/net/log.h"
 
 enum { BUCKETS = 256, SHA_HEX = 40, KEPT_CALL_MAX = BLOCK_LARGE };
@@ -101,10 +101,10 @@ static unsigned sha_bucket(const char *sha)
 
 static void sha_hex(const uint8_t *body, size_t len, char hex[SHA_HEX + 1])
 {
-    uint8_t digest[SHA_DIGEST_LENGTH];
+    uint8_t digest[DIGEST_SHA1_LEN];
 
-    SHA1(body, len, digest);
-    for (int i = 0; i < SHA_DIGEST_LENGTH; i++)
+    digest_sha1(body, len, digest);
+    for (int i = 0; i < DIGEST_SHA1_LEN; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
 

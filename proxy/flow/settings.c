@@ -1,6 +1,6 @@
 #include "proxy/flow/settings.h"
+#include "proxy/flow/digest.h"
 
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #include "proxy/flow/settings_limits.h"
 #include "proxy/health/backend.h"
 #include "proxy/health/configure.h"
+#include "proxy/net/log.h"
 
 static uint64_t number(const struct conf *conf, const char *section, const char *key)
 {
@@ -65,10 +66,12 @@ static void add_user(struct settings *s, const char *name, const char *password)
     struct user *users = realloc(s->users, (s->n_users + 1) * sizeof(*users));
 
     if (!users)
-        return;
+        end_out_of_memory((s->n_users + 1) * sizeof(*users));
     s->users = users;
     users[s->n_users].name = strdup(name);
-    SHA256((const unsigned char *)password, strlen(password), users[s->n_users].digest);
+    if (!users[s->n_users].name)
+        end_out_of_memory(strlen(name) + 1);
+    digest_sha256(password, strlen(password), users[s->n_users].digest);
     s->n_users++;
 }
 

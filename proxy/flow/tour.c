@@ -10,10 +10,8 @@ struct tour *tour_new(bool (*visit)(struct tour *, struct worker *))
 {
     struct tour *tour = calloc(1, sizeof(*tour));
 
-    if (!tour) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*tour)));
-        abort();
-    }
+    if (!tour)
+        end_out_of_memory(sizeof(*tour));
     tour->visit = visit;
     return tour;
 }

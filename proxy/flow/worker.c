@@ -326,10 +326,8 @@ void crew_route(struct crew *crew, struct snapshot *snapshot, struct settings *s
 {
     for (unsigned i = 0; i < crew->count; i++) {
         struct route_order *order = calloc(1, sizeof(*order));
-        if (!order) {
-            log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*order)));
-            abort(); /* a worker that misses a switch would write to the wrong backend */
-        }
+        if (!order)
+            end_out_of_memory(sizeof(*order)); /* a worker that misses a switch would write to the wrong backend */
         order->errand.run = take_route;
         order->snapshot = snapshot_ref(snapshot);
         order->settings = settings ? settings_ref(settings) : NULL;
@@ -361,7 +359,7 @@ void crew_drain(struct crew *crew, bool now)
     for (unsigned i = 0; i < crew->count; i++) {
         struct drain_order *order = calloc(1, sizeof(*order));
         if (!order)
-            continue;
+            end_out_of_memory(sizeof(*order)); /* a worker that is not told would never end */
         order->errand.run = drain;
         order->now = now;
         worker_post(&crew->workers[i], &order->errand);

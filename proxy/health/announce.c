@@ -121,10 +121,8 @@ void announce_route(struct monitor *monitor)
     const struct director *director = &monitor->director;
     struct snapshot *snapshot = snapshot_new(monitor->n), *before = monitor->snapshot;
 
-    if (!snapshot) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*snapshot)));
-        abort(); /* workers that miss a switch would write to the wrong backend */
-    }
+    if (!snapshot)
+        end_out_of_memory(sizeof(*snapshot)); /* workers that miss a switch would write to the wrong backend */
     for (unsigned i = 0; i < monitor->n; i++)
         fill_view(&snapshot->at[i], monitor->watched[i], i);
     snapshot->epoch = director->epoch;

@@ -114,10 +114,8 @@ struct backend_meter *backend_meter(struct backend *backend, unsigned index)
     if (meter)
         return meter;
     meter = calloc(1, sizeof(*meter));
-    if (!meter) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*meter)));
-        abort();
-    }
+    if (!meter)
+        end_out_of_memory(sizeof(*meter));
     atomic_store(&backend->meters[index], meter);
     return meter;
 }

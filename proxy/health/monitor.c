@@ -365,10 +365,8 @@ static struct watched *watch(struct monitor *monitor, struct backend *backend)
         watched->due = event_new(monitor->loop->base, -1, 0, on_due, watched);
         watched->probe = probe_new(monitor->loop, backend, on_checked, watched);
     }
-    if (!watched || !watched->due || !watched->probe) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", sizeof(*watched)));
-        abort();
-    }
+    if (!watched || !watched->due || !watched->probe)
+        end_out_of_memory(sizeof(*watched));
     resolver_add(monitor->resolver, backend);
     atomic_store(&backend->hint_fd, monitor->hint_fd);
     return watched;

@@ -8,10 +8,8 @@
 static struct block *block_new(size_t cap)
 {
     struct block *block = malloc(sizeof(*block) + cap);
-    if (!block) {
-        log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", cap));
-        abort();
-    }
+    if (!block)
+        end_out_of_memory(cap);
     block->cap = (uint32_t)cap;
     return block;
 }

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <time.h>
@@ -180,4 +181,10 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
 uint64_t log_dropped(void)
 {
     return atomic_load_explicit(&dropped, memory_order_relaxed);
+}
+
+void end_out_of_memory(size_t len)
+{
+    log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", len));
+    _exit(EXIT_FAILURE); /* from any thread, so without what others may be in the midst of */
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
@@ -30,4 +31,9 @@ void log_setup(enum log_level level, bool json);
 bool log_enabled(enum log_level level);
 /* Lines that were left out, or could not be written, since the start. */
 uint64_t log_dropped(void);
+/*
+ * The last line. What was asked for is small, so the machine has nothing left, and no promise to a client can be kept:
+ * the process ends, its clients see their connections close, and whoever started it may start it anew.
+ */
+void end_out_of_memory(size_t len) __attribute__((noreturn));
 void log_fields(enum log_level level, const char *event, const struct log_field *fields);

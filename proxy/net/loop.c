@@ -1,13 +1,39 @@
 #include "proxy/net/loop.h"
 
 #include <event2/event.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "proxy/net/conn.h"
+#include "proxy/net/log.h"
+
+/* --- libevent's memory: many of its calls cannot fail for any other reason, and nobody looks at what they return ---
+ */
+
+static void *allocate(size_t len)
+{
+    void *memory = malloc(len);
+
+    if (!memory && len)
+        end_out_of_memory(len);
+    return memory;
+}
+
+static void *reallocate(void *old, size_t len)
+{
+    void *memory = realloc(old, len);
+
+    if (!memory && len)
+        end_out_of_memory(len);
+    return memory;
+}
+
+/* --- life --- */
 
 bool loop_init(struct loop *loop)
 {
+    event_set_mem_functions(allocate, reallocate, free);
     struct event_config *config = event_config_new();
 
     memset(loop, 0, sizeof(*loop));

@@ -17,18 +17,12 @@ enum {
     RECORD_OF_HANDSHAKE = 22,
 };
 
-void tls_out_of_memory(size_t len)
-{
-    log_write(LOG_ERROR, "out of memory", LOG_NUM("bytes", len));
-    abort();
-}
-
 struct tls *tls_new(struct tls_context *context)
 {
     struct tls *tls = calloc(1, sizeof(*tls));
 
     if (!tls)
-        tls_out_of_memory(sizeof(*tls));
+        end_out_of_memory(sizeof(*tls));
     tls->context = tls_context_ref(context);
     return tls;
 }
@@ -66,11 +60,11 @@ bool tls_start(struct tls *tls, int fd)
     tls->fd = fd;
     tls->ssl = SSL_new(context->ssl);
     if (!tls->ssl || !set_wire(tls) ||
-        (!context->host_is_address && !SSL_set_tlsext_host_name(tls->ssl, context->host))) {
+        (!context->host_is_address && !SSL_set_tlsext_host_name(tls->ssl, context->host)) ||
+        !SSL_set_app_data(tls->ssl, tls)) {
         snprintf(tls->reason, sizeof(tls->reason), "out of memory");
         return false;
     }
-    SSL_set_app_data(tls->ssl, tls);
     SSL_set_connect_state(tls->ssl);
     SSL_SESSION *session = tls->afresh ? NULL : tls_take_session(tls->context);
     if (session)

@@ -52,8 +52,6 @@ struct tls {
 /* The newest session that may be resumed, or NULL; the caller frees it. */
 SSL_SESSION *tls_take_session(struct tls_context *context);
 
-void tls_out_of_memory(size_t len) __attribute__((noreturn));
-
 /* The way to the socket, NULL without memory; its BIOs have a tls as their data. */
 BIO_METHOD *tls_wire_new(void);
 /* Writes of `unsent` what the kernel takes. False: the connection is lost, errno says why. */

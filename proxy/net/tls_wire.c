@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "proxy/net/log.h"
 #include "proxy/net/tls_parts.h"
 
 static void keep(struct tls *tls, const char *bytes, size_t len)
@@ -15,7 +16,7 @@ static void keep(struct tls *tls, const char *bytes, size_t len)
     uint8_t *grown = realloc(tls->unsent, tls->unsent_len + len);
 
     if (!grown)
-        tls_out_of_memory(tls->unsent_len + len);
+        end_out_of_memory(tls->unsent_len + len);
     memcpy(grown + tls->unsent_len, bytes, len);
     tls->unsent = grown;
     tls->unsent_len += len;

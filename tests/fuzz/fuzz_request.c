@@ -1,11 +1,12 @@
 /*
  * Any bytes as a pipeline of requests: each command is the same whether it comes whole, byte by byte or in random
- * pieces; a complete one is canonical, i.e. writing its arguments again gives the same bytes. The first byte chooses
- * limits.
+ * pieces; a complete one is canonical, i.e. writing its arguments again gives the same bytes; what is refused is
+ * refused with one whole error. The first byte chooses limits.
  */
 #include <assert.h>
 #include <stdio.h>
 
+#include "protocol/reply.h"
 #include "tests/unit/scan_feed.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -39,6 +40,19 @@ static void check_canonical(const uint8_t *command, const struct request_scan *s
     free(again);
 }
 
+/* What is answered to it is one error, whole. */
+static void check_refusal(const struct request_scan *scan)
+{
+    uint8_t bytes[256];
+    struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
+    struct reply_scan reply;
+
+    reply_protocol_error(&w, scan);
+    assert(!w.full && reply_starts_with(bytes, w.len, "-ERR Protocol error: "));
+    assert(feed_reply(&reply, bytes, w.len, &reply_limits_default, cuts_whole(w.len)) == RESP_DONE);
+    assert(reply.pos == w.len);
+}
+
 static size_t check_one(const uint8_t *p, size_t len, const struct request_limits *with)
 {
     struct request_scan whole, bytes, pieces;
@@ -48,6 +62,9 @@ static size_t check_one(const uint8_t *p, size_t len, const struct request_limit
     assert(feed_request(&pieces, p, len, with, cuts_random((uint32_t)len * 31 + p[0])) == status);
     assert(same_request(&whole, &pieces));
     assert(whole.pos <= len && (status == RESP_ERROR) == (whole.error != REQUEST_OK));
+    if (status == RESP_ERROR) {
+        check_refusal(&whole);
+    }
     if (status != RESP_DONE) {
         return 0;
     }
