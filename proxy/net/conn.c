@@ -15,7 +15,7 @@
 
 enum {
     READ_ROOM_MIN = 4096,      /* least room behind kept input, else its block grows */
-    READS_PER_CALLBACK = 8,    /* a fast sender must not starve the others of the turn */
+    READS_PER_CALLBACK = 4,    /* a fast sender must not starve the others of the turn */
     KEPT_WHILE_PAUSED = 16384, /* a paused input is read this far, to notice its end */
 };
 
