@@ -50,7 +50,7 @@ struct loop {
     bool stop;
     _Atomic uint64_t read_bytes[LOOP_FLUSH_ORDERS], written_bytes[LOOP_FLUSH_ORDERS]; /* its thread writes, any reads */
     uint8_t scratch[SCRATCH_SIZE]; /* where connections without leftovers read to */
-    uint8_t record[BLOCK_LARGE];  /* where queued blocks are joined into one TLS record */
+    uint8_t record[BLOCK_LARGE];   /* where queued blocks are joined into one TLS record */
 };
 
 /* False when no event base can be made. */

@@ -157,6 +157,12 @@ stream {{
     return Command(["/usr/sbin/nginx", "-p", directory, "-e", f"{directory}/log", "-c", config])
 
 
+def floor(directory, port, redis_port):
+    """A multiplexer that does nothing but pass bytes (floor.c): what the sockets alone cost."""
+    return Command([os.environ.get("BENCH_FLOOR_BIN", os.path.join(ROOT, "build", "tests", "bench", "bench_floor")),
+                    str(port), str(redis_port)])
+
+
 def direct(directory, port, redis_port):
     """No proxy: the clients speak with Redis itself."""
     return None
@@ -172,6 +178,7 @@ COMMANDS = {
     "nutcracker": nutcracker,
     "nutcracker-1k": nutcracker_1k,
     "nginx": nginx,
+    "floor": floor,
 }
 PEERS = [name for name in COMMANDS if name not in ("direct", "respgate", "respgate-rule", "respgate-repair")]
 

@@ -25,7 +25,7 @@ class Scenario:
     title: str
     load: typing.Tuple[str, ...]  # arguments of bench_load
     targets: typing.Tuple[Target, ...]
-    peers: typing.Tuple[str, ...] = ("haproxy", "nutcracker", "nginx")
+    peers: typing.Tuple[str, ...] = ("haproxy", "nutcracker", "nginx", "floor")
     prepare: typing.Optional[typing.Callable[[int], None]] = None  # the Redis on this port, before any load
 
 
