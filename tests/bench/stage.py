@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 
+import certificate
 import contestants
 
 START_DEADLINE_S = 30
@@ -101,12 +102,16 @@ class Stage(contextlib.AbstractContextManager):
     def _start(self, contestant, scenario, wrap, load):
         path = self.directory.name
         redis_port, port = contestants.free_port(), contestants.free_port()
-        self.redis = self._spawn("redis", contestants.redis(path, redis_port))
+        tls_port = contestants.free_port() if scenario.tls else 0
+        if tls_port:
+            certificate.make(path)
+        self.redis = self._spawn("redis", contestants.redis(path, redis_port, tls_port))
         self._await_answer(self.redis, redis_port)
         self.redis_port = redis_port
         if scenario.prepare:
             scenario.prepare(redis_port)
-        command = contestants.COMMANDS[contestant](path, port, redis_port)
+        commands = contestants.TLS_COMMANDS if tls_port else contestants.COMMANDS
+        command = commands[contestant](path, port, tls_port or redis_port)
         self.proxy = None
         if command:
             self.proxy = self._spawn(contestant, dataclasses.replace(command, argv=wrap + command.argv))
