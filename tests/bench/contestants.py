@@ -87,7 +87,7 @@ def haproxy_with(directory, port, redis_port, tuning="", options="", server=""):
     config = write(directory, "haproxy.cfg", f"""
 global
     nbthread 1
-    maxconn 7000
+    maxconn 9900
     tune.bufsize 32768
     {tuning}
 defaults
