@@ -56,23 +56,26 @@ def respgate_tls(directory, port, redis_port):
     return command
 
 
-def respgate_with_rule(directory, port, redis_port):
-    """Denials of the rule `bench` are kept."""
-    command = respgate(directory, port, redis_port)
-    command.environment["RESPGATE_CONFIG"] = write(directory, "respgate.ini", """
+def respgate_with(text):
+    """respgate with this configuration file."""
+    def contestant(directory, port, redis_port):
+        command = respgate(directory, port, redis_port)
+        command.environment["RESPGATE_CONFIG"] = write(directory, "respgate.ini", text)
+        return command
+    return contestant
+
+
+# Denials of the rule `bench` are kept.
+respgate_with_rule = respgate_with("""
 [limit bench]
 kind = gcra
 rate = 1/1h
 prefix = k
 deny_cache = yes
 """)
-    return command
 
-
-def respgate_with_repair(directory, port, redis_port):
-    """A rule of repair whose commands are those of the scenarios, and whose keys are not."""
-    command = respgate(directory, port, redis_port)
-    command.environment["RESPGATE_CONFIG"] = write(directory, "respgate.ini", """
+# A rule of repair whose commands are those of the scenarios, and whose keys are not.
+respgate_with_repair = respgate_with("""
 [limit bench]
 kind = counter
 match = key:otp:*
@@ -80,7 +83,6 @@ mode = enforce
 max = 5
 ttl = 60s
 """)
-    return command
 
 
 def haproxy_with(directory, port, redis_port, tuning="", options="", server=""):

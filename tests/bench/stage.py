@@ -87,7 +87,7 @@ class Window:
 
 
 class Pair(contextlib.AbstractContextManager):
-    """`wrap` goes before the contestant's command (a profiler, say)."""
+    """`contestant`: a name, or a function like those in contestants.py. `wrap` goes before its command (a profiler, say)."""
 
     def __init__(self, contestant, cpu, tls=False, prepare=None, wrap=()):
         self.cpu = cpu
@@ -110,12 +110,12 @@ class Pair(contextlib.AbstractContextManager):
         if prepare:
             prepare(self.redis_port)
         commands = contestants.TLS_COMMANDS if tls else contestants.COMMANDS
-        command = commands[contestant](path, self.port, tls_port or self.redis_port)
+        command = commands.get(contestant, contestant)(path, self.port, tls_port or self.redis_port)
         self.proxy = None
         if not command:
             self.port = self.redis_port
             return
-        self.proxy = self._spawn(contestant, dataclasses.replace(command, argv=wrap + command.argv))
+        self.proxy = self._spawn("proxy", dataclasses.replace(command, argv=wrap + command.argv))
         self._await_answer(self.proxy, self.port)
 
     def _spawn(self, name, command, **streams):

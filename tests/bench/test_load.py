@@ -43,6 +43,10 @@ class FakeRedis(socketserver.ThreadingTCPServer):
             self.gets += 1
             reply = b"*2\r\n:1\r\n:%d\r\n" % self.gets
             return self.spoil(reply) if self.gets == SPOILED_REPLY else reply
+        if name == b"INCR":
+            self.gets += 1
+            reply = b":%d\r\n" % self.gets
+            return self.spoil(reply) if self.gets == SPOILED_REPLY else reply
         with self.lock:
             self.gets += 1
             spoiled = self.gets == SPOILED_REPLY
@@ -124,6 +128,16 @@ class LoadTest(unittest.TestCase):
             self.assert_found(lambda reply: reply.replace(b":1", b":0", 1), "does not belong", *arguments)
             self.assert_found(lambda reply: reply + b":3\r\n", "", *arguments)
             self.assert_found(lambda _: b"-ERR no\r\n", "ERR no", *arguments)
+
+    def test_requests_of_a_file_with_single_replies(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"*2\r\n$4\r\nINCR\r\n$1\r\na\r\n")
+            file.flush()
+            arguments = ["--workload", "file", "--file", file.name, "--reply", ":", "--pipeline", "3"]
+            code, report, _ = run_load(lambda reply: reply, *arguments)
+            self.assertEqual((code, report["requests"], report["errors"]), (0, REQUESTS, 0))
+            self.assert_found(lambda reply: reply.replace(b":", b"+"), "does not belong", *arguments)
+            self.assert_found(lambda reply: reply + reply, "", *arguments)
 
     def test_value_of_another_key(self):
         self.assert_found(lambda reply: reply.replace(b"v0", b"v1", 1), "does not belong")
