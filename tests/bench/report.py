@@ -78,8 +78,8 @@ def ratio_table(scenario, rounds):
 def scenario_section(scenario, rounds, noise):
     strangers = max(cost.strangers for each in rounds for cost in each.values())
     return [f"### {scenario.name}: {scenario.title}", "", *cost_table(rounds), *ratio_table(scenario, rounds), "",
-            f"{len(rounds)} rounds, median (min-max); {noise.repeated} repeated because others used the core, "
-            f"{noise.accepted} kept though they did; others used at most {strangers:.0%}.", ""]
+            f"{len(rounds)} rounds, median (min-max); {noise.repeated} slices repeated because others used the "
+            f"core, {noise.accepted} rounds kept though they did; others used at most {strangers:.0%}.", ""]
 
 
 def first_line(argv):
