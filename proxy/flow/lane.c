@@ -385,7 +385,7 @@ static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len)
     while (used < len && !conn->paused && conn_is_open(conn)) {
         if (lane->tunnel)
             return used + pass_tunnel(lane, bytes + used, len - used);
-        /* A reply that fits the read buffer is handed on whole; a longer one as it comes. */
+        /* A reply that fits a block is handed on whole; a longer one as it comes. */
         size_t scanned = (size_t)(lane->scan.pos - lane->delivered);
         enum resp_status status =
             reply_scan(&lane->scan, bytes + used + scanned, len - used - scanned, &reply_limits_default);
@@ -395,7 +395,7 @@ static size_t on_input(struct conn *conn, const uint8_t *bytes, size_t len)
             lane_fail(lane, "unparsable reply");
             return len;
         }
-        if (status == RESP_MORE && (len - used < sizeof(conn->loop->scratch) || !n))
+        if (status == RESP_MORE && (len - used < BLOCK_LARGE || !n))
             break;
         if (!deliver(lane, bytes + used, n, status == RESP_DONE))
             return len;

@@ -15,8 +15,9 @@
 
 enum {
     READ_ROOM_MIN = 4096,      /* least room behind kept input, else its block grows */
-    READS_PER_CALLBACK = 8,    /* a fast sender must not starve the others of the turn */
+    READS_PER_CALLBACK = 4,    /* a fast sender must not starve the others of the turn */
     KEPT_WHILE_PAUSED = 16384, /* a paused input is read this far, to notice its end */
+    MOVED_MAX = BLOCK_LARGE,   /* kept input is moved up to this much, so that the next read is a large one */
 };
 
 static void on_event(evutil_socket_t fd, short what, void *arg);
@@ -216,28 +217,45 @@ static void on_end_of_input(struct conn *conn)
     conn->ops->on_eof(conn);
 }
 
-/* One recv(2) or its like over TLS, behind the kept input when there is some. What it returned, and where the bytes
- * are. */
-static ssize_t receive(struct conn *conn, uint8_t **bytes, size_t *room)
+/* One recv(2) or its like over TLS. */
+static ssize_t receive_at(struct conn *conn, uint8_t *place, size_t room)
 {
     ssize_t n;
 
-    *bytes = conn->loop->scratch;
-    *room = sizeof(conn->loop->scratch);
-    if (conn->in) {
-        make_room(conn);
-        *bytes = conn->in->data + conn->in->end;
-        *room = conn->in->cap - conn->in->end;
-    }
     do
-        n = conn->tls ? tls_recv(conn->tls, *bytes, *room) : recv(conn->fd, *bytes, *room, 0);
+        n = conn->tls ? tls_recv(conn->tls, place, room) : recv(conn->fd, place, room, 0);
     while (n < 0 && errno == EINTR);
     if (n <= 0)
         return n;
     conn->received += (size_t)n;
     counter_add(&conn->traffic->read, (size_t)n);
-    if (conn->in)
+    return n;
+}
+
+static ssize_t receive_behind_kept(struct conn *conn, size_t *room)
+{
+    make_room(conn);
+    *room = conn->in->cap - conn->in->end;
+    ssize_t n = receive_at(conn, conn->in->data + conn->in->end, *room);
+    if (n > 0)
         conn->in->end += (uint32_t)n;
+    return n;
+}
+
+/* Into the scratch, of which *len bytes hold input then: what was kept comes first, so that both are one run. */
+static ssize_t receive(struct conn *conn, size_t *len, size_t *room)
+{
+    size_t kept = conn_kept_input(conn);
+
+    if (conn->in && (conn->paused || kept > MOVED_MAX))
+        return receive_behind_kept(conn, room);
+    if (kept)
+        memcpy(conn->loop->scratch, conn->in->data + conn->in->start, kept);
+    *room = conn->paused ? KEPT_WHILE_PAUSED : sizeof(conn->loop->scratch) - kept;
+    ssize_t n = receive_at(conn, conn->loop->scratch + kept, *room);
+    if (n > 0 && kept)
+        drop_kept(conn);
+    *len = kept + (size_t)n;
     return n;
 }
 
@@ -256,14 +274,13 @@ static void on_read_error(struct conn *conn)
 static void on_readable(struct conn *conn)
 {
     for (int i = 0; i < READS_PER_CALLBACK; i++) {
-        uint8_t *bytes;
-        size_t room;
+        size_t len = 0, room;
 
         if (is_paused_long(conn)) {
             conn_arm(conn, false, conn->armed_write);
             return;
         }
-        ssize_t n = receive(conn, &bytes, &room);
+        ssize_t n = receive(conn, &len, &room);
         if (n == 0) {
             on_end_of_input(conn);
             return;
@@ -273,9 +290,9 @@ static void on_readable(struct conn *conn)
             return;
         }
         if (!conn->paused)
-            hand_up(conn, bytes, (size_t)n);
+            hand_up(conn, conn->loop->scratch, len);
         else if (!conn->in)
-            keep(conn, bytes, (size_t)n);
+            keep(conn, conn->loop->scratch, len);
         if (!conn_is_open(conn) || conn->paused || (conn->tls ? !tls_has_pending(conn->tls) : (size_t)n < room))
             return;
     }

@@ -52,26 +52,34 @@ def comparisons(scenario, names):
     return list(dict.fromkeys(pairs))
 
 
+def floor_cell(rounds, figure, against):
+    """What the bare multiplexer reaches: a bound that it misses cannot be met here."""
+    if "floor" not in rounds[0] or against == "floor":
+        return ""
+    return f"{statistics.median(ratios(rounds, figure, 'floor', against)):.3f}"
+
+
 def ratio_table(scenario, rounds):
     names = list(rounds[0])
     if "respgate" not in names:
         return []
     bounds = {(target.figure, target.against): target for target in scenario.targets}
-    lines = ["", "| respgate / | ratio per round | target | |", "|---|---|---|---|"]
+    lines = ["", "| respgate / | ratio per round | target | | the floor's ratio |", "|---|---|---|---|---|"]
     for figure, against in comparisons(scenario, names):
         values = ratios(rounds, figure, "respgate", against)
         target = bounds.get((figure, against))
         verdict = ("met" if target.met(statistics.median(values)) else "MISSED") if target else ""
         bound = f"{target.relation} {target.bound:.2f}" if target else ""
-        lines.append(f"| {against}: {FIGURES[figure][0]} | {spread(values, 3)} | {bound} | {verdict} |")
+        lines.append(f"| {against}: {FIGURES[figure][0]} | {spread(values, 3)} | {bound} | {verdict} "
+                     f"| {floor_cell(rounds, figure, against)} |")
     return lines
 
 
 def scenario_section(scenario, rounds, noise):
     strangers = max(cost.strangers for each in rounds for cost in each.values())
     return [f"### {scenario.name}: {scenario.title}", "", *cost_table(rounds), *ratio_table(scenario, rounds), "",
-            f"{len(rounds)} rounds, median (min-max); {noise.repeated} repeated because others used the core, "
-            f"{noise.accepted} kept though they did; others used at most {strangers:.0%}.", ""]
+            f"{len(rounds)} rounds, median (min-max); {noise.repeated} slices repeated because others used the "
+            f"core, {noise.accepted} rounds kept though they did; others used at most {strangers:.0%}.", ""]
 
 
 def first_line(argv):
@@ -103,7 +111,8 @@ def circumstances(names, cpu):
         "kernel": f"{system.sysname} {system.release} {system.machine}, TCP congestion control {congestion_control()}",
     }
     for program in dict.fromkeys(map(contestants.program, ["direct", *names])):
-        facts[program] = first_line(contestants.VERSION_COMMANDS[program])
+        if program in contestants.VERSION_COMMANDS:
+            facts[program] = first_line(contestants.VERSION_COMMANDS[program])
     return facts
 
 

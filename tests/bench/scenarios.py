@@ -25,13 +25,14 @@ class Scenario:
     title: str
     load: typing.Tuple[str, ...]  # arguments of bench_load
     targets: typing.Tuple[Target, ...]
-    peers: typing.Tuple[str, ...] = ("haproxy", "nutcracker", "nginx")
+    peers: typing.Tuple[str, ...] = ("haproxy", "nutcracker", "nginx", "floor")
     prepare: typing.Optional[typing.Callable[[int], None]] = None  # the Redis on this port, before any load
+    tls: bool = False  # between the proxy and Redis; the direct connection stays plain
 
 
-def targets(haproxy=None, nutcracker=None, nginx=None, rate=None, redis=None):
+def targets(haproxy=None, nutcracker=None, nginx=None, nginx_tls12=None, rate=None, redis=None):
     bounds = [("proxy", "haproxy", "<=", haproxy), ("proxy", "nutcracker", "<=", nutcracker),
-              ("proxy", "nginx", "<=", nginx), ("rate", "direct", ">=", rate), ("redis", "direct", "<=", redis)]
+              ("proxy", "nginx", "<=", nginx), ("proxy", "nginx-tls1.2", "<=", nginx_tls12), ("rate", "direct", ">=", rate), ("redis", "direct", "<=", redis)]
     return tuple(Target(*bound) for bound in bounds if bound[3] is not None)
 
 
@@ -39,6 +40,10 @@ def scenario(name, title, load, against, also=None):
     """`also`: one more peer, whose setting is the best for this scenario."""
     peers = Scenario.peers + ((also,) if also else ())
     return Scenario(name, title, tuple(load.split()), against, peers)
+
+
+def tls_scenario(name, title, load, against):
+    return Scenario(name, title, tuple(load.split()), against, ("haproxy", "nginx", "nginx-tls1.2", "stunnel"), tls=True)
 
 
 SCENARIOS = {each.name: each for each in [
@@ -69,4 +74,10 @@ SCENARIOS = {each.name: each for each in [
     scenario("connect", "connect, GET, close, 20 clients",
              "--workload connect --size 16 --clients 20",
              targets(haproxy=0.38, nutcracker=0.97, rate=0.95, redis=0.12)),
+    tls_scenario("tls-50", "TLS to Redis: GET/SET 16 B, 50 clients",
+                 "--workload getset --size 16 --clients 50",
+                 targets(haproxy=0.38, nginx=0.45, rate=0.90, redis=0.30)),
+    tls_scenario("tls-connect", "TLS to Redis: connect, GET, close, 20 clients",
+                 "--workload connect --size 16 --clients 20",
+                 targets(haproxy=0.05, nginx_tls12=0.17, rate=0.85, redis=0.20)),
 ]}

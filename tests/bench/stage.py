@@ -1,8 +1,8 @@
 """One contestant, its Redis and the load generator, freshly started together on one core.
 
-`Stage` starts all three and leaves the load generator connected, warmed up and at rest. `Stage.run()` lets it run one
-window and returns what that cost: each process's own CPU clock is read while nothing is under way, just before the
-first request and just after the last reply, so the figures belong to exactly the window.
+`Pair` starts the first two. `Stage` starts all three and leaves the load generator connected, warmed up and at rest.
+`Stage.run()` lets it run one window and returns what that cost: each process's own CPU clock is read while nothing is
+under way, just before the first request and just after the last reply, so the figures belong to exactly the window.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 
+import certificate
 import contestants
 
 START_DEADLINE_S = 30
@@ -85,36 +86,37 @@ class Window:
     busy_s: float  # of the whole core
 
 
-class Stage(contextlib.AbstractContextManager):
-    """`wrap` goes before the contestant's command (a profiler, say); `load` overrides the scenario's arguments."""
+class Pair(contextlib.AbstractContextManager):
+    """`contestant`: a name, or a function like those in contestants.py. `wrap` goes before its command (a profiler, say)."""
 
-    def __init__(self, contestant, scenario, cpu, wrap=(), load=()):
+    def __init__(self, contestant, cpu, tls=False, prepare=None, wrap=()):
         self.cpu = cpu
         self.processes = []
         self.directory = tempfile.TemporaryDirectory(prefix="respgate-bench-")
         try:
-            self._start(contestant, scenario, list(wrap), list(load))
+            self._start(contestant, tls, prepare, list(wrap))
         except BaseException:
             self.close()
             raise
 
-    def _start(self, contestant, scenario, wrap, load):
+    def _start(self, contestant, tls, prepare, wrap):
         path = self.directory.name
-        redis_port, port = contestants.free_port(), contestants.free_port()
-        self.redis = self._spawn("redis", contestants.redis(path, redis_port))
-        self._await_answer(self.redis, redis_port)
-        self.redis_port = redis_port
-        if scenario.prepare:
-            scenario.prepare(redis_port)
-        command = contestants.COMMANDS[contestant](path, port, redis_port)
+        self.redis_port, self.port = contestants.free_port(), contestants.free_port()
+        tls_port = contestants.free_port() if tls else 0
+        if tls:
+            certificate.make(path)
+        self.redis = self._spawn("redis", contestants.redis(path, self.redis_port, tls_port))
+        self._await_answer(self.redis, self.redis_port)
+        if prepare:
+            prepare(self.redis_port)
+        commands = contestants.TLS_COMMANDS if tls else contestants.COMMANDS
+        command = commands.get(contestant, contestant)(path, self.port, tls_port or self.redis_port)
         self.proxy = None
-        if command:
-            self.proxy = self._spawn(contestant, dataclasses.replace(command, argv=wrap + command.argv))
-            self._await_answer(self.proxy, port)
-        target = f"127.0.0.1:{port if command else redis_port}"
-        argv = [load_binary(), "--target", target, "--preload", f"127.0.0.1:{redis_port}", *scenario.load, *load]
-        self.load = self._spawn("load", contestants.Command(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self._heard()
+        if not command:
+            self.port = self.redis_port
+            return
+        self.proxy = self._spawn("proxy", dataclasses.replace(command, argv=wrap + command.argv))
+        self._await_answer(self.proxy, self.port)
 
     def _spawn(self, name, command, **streams):
         log = os.path.join(self.directory.name, name + ".err")
@@ -142,31 +144,8 @@ class Stage(contextlib.AbstractContextManager):
         with open(process.log, encoding="utf-8", errors="replace") as file:
             return file.read()[-2000:]
 
-    def _heard(self):
-        line = self.load.stdout.readline()
-        if not line:
-            raise BenchError(f"the load generator ended\n{self._log(self.load)}")
-        return line
-
     def proxy_pids(self):
         return family(self.proxy.pid) if self.proxy else []
-
-    def run(self):
-        """Runs the window. When it returns, everything is connected and at rest."""
-        proxy_pids, redis_pids = self.proxy_pids(), [self.redis.pid]
-        busy = core_busy_s(self.cpu)
-        proxy, redis = cpu_clock_ns(proxy_pids), cpu_clock_ns(redis_pids)
-        self.load.stdin.write("\n")
-        self.load.stdin.flush()
-        report = self._heard()
-        proxy, redis = cpu_clock_ns(proxy_pids) - proxy, cpu_clock_ns(redis_pids) - redis
-        busy = core_busy_s(self.cpu) - busy
-        report = json.loads(report)
-        if report["errors"] or not report["requests"]:
-            raise BenchError(f"{report['errors']} errors\n{self._log(self.load)}")
-        return Window(requests=report["requests"], seconds=report["seconds"], p50_us=report["p50_us"],
-                      p99_us=report["p99_us"], client_s=report["cpu_s"], proxy_s=proxy / 1e9, redis_s=redis / 1e9,
-                      busy_s=busy)
 
     def close(self):
         """Ends the three in the order in which they lean on each other; a profiler gets the time to write."""
@@ -186,3 +165,41 @@ class Stage(contextlib.AbstractContextManager):
 
     def __exit__(self, *exc):
         self.close()
+
+
+class Stage(Pair):
+    """`load` overrides the scenario's arguments."""
+
+    def __init__(self, contestant, scenario, cpu, wrap=(), load=()):
+        super().__init__(contestant, cpu, scenario.tls, scenario.prepare, wrap)
+        try:
+            argv = [load_binary(), "--target", f"127.0.0.1:{self.port}", "--preload", f"127.0.0.1:{self.redis_port}",
+                    *scenario.load, *load]
+            self.load = self._spawn("load", contestants.Command(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._heard()
+        except BaseException:
+            self.close()
+            raise
+
+    def _heard(self):
+        line = self.load.stdout.readline()
+        if not line:
+            raise BenchError(f"the load generator ended\n{self._log(self.load)}")
+        return line
+
+    def run(self):
+        """Runs the window. When it returns, everything is connected and at rest."""
+        proxy_pids, redis_pids = self.proxy_pids(), [self.redis.pid]
+        busy = core_busy_s(self.cpu)
+        proxy, redis = cpu_clock_ns(proxy_pids), cpu_clock_ns(redis_pids)
+        self.load.stdin.write("\n")
+        self.load.stdin.flush()
+        report = self._heard()
+        proxy, redis = cpu_clock_ns(proxy_pids) - proxy, cpu_clock_ns(redis_pids) - redis
+        busy = core_busy_s(self.cpu) - busy
+        report = json.loads(report)
+        if report["errors"] or not report["requests"]:
+            raise BenchError(f"{report['errors']} errors\n{self._log(self.load)}")
+        return Window(requests=report["requests"], seconds=report["seconds"], p50_us=report["p50_us"],
+                      p99_us=report["p99_us"], client_s=report["cpu_s"], proxy_s=proxy / 1e9, redis_s=redis / 1e9,
+                      busy_s=busy)

@@ -1,9 +1,13 @@
 """Proves that bench_load finds every way in which a reply can be wrong, and counts only what is right.
 
 A fake Redis stores what is preloaded and answers GET truly, except for one reply in the middle that a case spoils.
+bench_floor is shown to pass all of it on unharmed: a floor that loses bytes would be no measure.
 """
 
+import contextlib
+
 import json
+import socket
 import socketserver
 import subprocess
 import sys
@@ -39,6 +43,10 @@ class FakeRedis(socketserver.ThreadingTCPServer):
             self.gets += 1
             reply = b"*2\r\n:1\r\n:%d\r\n" % self.gets
             return self.spoil(reply) if self.gets == SPOILED_REPLY else reply
+        if name == b"INCR":
+            self.gets += 1
+            reply = b":%d\r\n" % self.gets
+            return self.spoil(reply) if self.gets == SPOILED_REPLY else reply
         with self.lock:
             self.gets += 1
             spoiled = self.gets == SPOILED_REPLY
@@ -61,10 +69,24 @@ class FakeClient(socketserver.StreamRequestHandler):
             self.wfile.write(reply)
 
 
-def run_load(spoil, *arguments):
+@contextlib.contextmanager
+def floor_before(port):
+    """The port of a bench_floor whose backend has this port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        own = probe.getsockname()[1]
+    with subprocess.Popen([FLOOR, str(own), str(port)]) as process:
+        while process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", own)):
+                break
+        yield own
+        process.terminate()
+
+
+def run_load(spoil, *arguments, before=contextlib.nullcontext, clients=1):
     """Returns (exit code, the window's report, stderr)."""
-    with FakeRedis(spoil) as redis:
-        argv = [LOAD, "--target", "127.0.0.1:%d" % redis.server_address[1], "--clients", "1", "--warmup", "0",
+    with FakeRedis(spoil) as redis, before(redis.server_address[1]) as port:
+        argv = [LOAD, "--target", f"127.0.0.1:{port}", "--clients", str(clients), "--warmup", "0",
                 "--requests", str(REQUESTS), "--workload", "get", *arguments]
         done = subprocess.run(argv, input="\n", capture_output=True, text=True, timeout=60, check=False)
         redis.shutdown()
@@ -88,6 +110,14 @@ class LoadTest(unittest.TestCase):
                 code, report, _ = run_load(lambda reply: reply, "--workload", *workload)
                 self.assertEqual((code, report["requests"], report["errors"]), (0, REQUESTS, 0))
 
+    def test_the_floor_passes_on_what_it_gets(self):
+        for workload in (["get"], ["mget10"], ["evalsha"], ["getset", "--pipeline", "16"], ["connect"],
+                         ["big", "--size", "200000", "--keys", "4"]):
+            with self.subTest(workload):
+                arguments = ["--workload", *workload]
+                code, report, _ = run_load(lambda reply: reply, *arguments, before=floor_before, clients=8)
+                self.assertEqual((code, report["requests"], report["errors"]), (0, REQUESTS, 0))
+
     def test_requests_of_a_file(self):
         with tempfile.NamedTemporaryFile() as file:
             file.write(b"*2\r\n$5\r\nCOUNT\r\n$1\r\na\r\n*2\r\n$5\r\nCOUNT\r\n$3\r\n\r\nb\r\n")
@@ -98,6 +128,16 @@ class LoadTest(unittest.TestCase):
             self.assert_found(lambda reply: reply.replace(b":1", b":0", 1), "does not belong", *arguments)
             self.assert_found(lambda reply: reply + b":3\r\n", "", *arguments)
             self.assert_found(lambda _: b"-ERR no\r\n", "ERR no", *arguments)
+
+    def test_requests_of_a_file_with_single_replies(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"*2\r\n$4\r\nINCR\r\n$1\r\na\r\n")
+            file.flush()
+            arguments = ["--workload", "file", "--file", file.name, "--reply", ":", "--pipeline", "3"]
+            code, report, _ = run_load(lambda reply: reply, *arguments)
+            self.assertEqual((code, report["requests"], report["errors"]), (0, REQUESTS, 0))
+            self.assert_found(lambda reply: reply.replace(b":", b"+"), "does not belong", *arguments)
+            self.assert_found(lambda reply: reply + reply, "", *arguments)
 
     def test_value_of_another_key(self):
         self.assert_found(lambda reply: reply.replace(b"v0", b"v1", 1), "does not belong")
@@ -131,5 +171,5 @@ class LoadTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    LOAD = sys.argv.pop(1)
+    LOAD, FLOOR = sys.argv.pop(1), sys.argv.pop(1)
     unittest.main()

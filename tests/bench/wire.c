@@ -126,9 +126,11 @@ bool wire_use_file(struct wire *wire, const char *path, const char *start)
         else
             wire->start[at++] = *start;
     }
-    memcpy(wire->start + at, "\r\n", 3);
-    wire->lines = 1 + (unsigned)strtoul(wire->start + 1, NULL, 10);
-    return *wire->start == '*' && read_file(wire, path, &len) && index_file(wire, len);
+    bool array = *wire->start == '*';
+    if (array)
+        memcpy(wire->start + at, "\r\n", 3);
+    wire->lines = array ? 1 + (unsigned)strtoul(wire->start + 1, NULL, 10) : 1;
+    return (array || *wire->start == ':') && read_file(wire, path, &len) && index_file(wire, len);
 }
 
 static char *ask_file(const struct wire *wire, struct ask ask, char *out)

@@ -3,8 +3,8 @@
  *
  * A workload is a key space whose values are known: the value of key n starts with the tag "v<n>:". So every reply is
  * known in advance but for the inside of its value, and checking is comparing with what must come: type, length, tag
- * and the closing CRLF. With WORK_FILE the requests are those of a file, and a reply is an array of integers that
- * begins in a known way. Owner: main; read-only once built; no sockets in here.
+ * and the closing CRLF. With WORK_FILE the requests are those of a file, and a reply is an integer, or an
+ * array of them that begins in a known way. Owner: main; read-only once built; no sockets in here.
  */
 #pragma once
 
@@ -57,7 +57,8 @@ struct hearing {
 };
 
 void wire_init(struct wire *wire, enum workload workload, uint32_t keys, size_t value_len);
-/* Takes the requests of a file in place of all that; `start` is what each reply begins with, a blank for CRLF. */
+/* Takes the requests of a file in place of all that; `start` is what each reply begins with, a blank for CRLF:
+ * "*8 :1" or ":". */
 bool wire_use_file(struct wire *wire, const char *path, const char *start);
 void wire_finish(struct wire *wire);
 
