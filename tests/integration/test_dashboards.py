@@ -14,6 +14,7 @@ from test_limits_metrics import REPAIRS
 
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"
 ALERT_TESTS = ROOT / "deploy" / "prometheus" / "alerts_test.yaml"
+README = ROOT / "README.md"
 DASHBOARD = ROOT / "deploy" / "grafana" / "respgate.json"
 USE = re.compile(r"\b((?:respgate|process)_[a-z0-9_]+)(?:\{([^}]*)\})?")
 ADDED_BY_PROMETHEUS = {"job", "instance"}
@@ -84,6 +85,14 @@ def test_dashboard_names_only_what_is_shown(shown):
     found = list(expressions_of(json.loads(DASHBOARD.read_text())))
     assert len(found) > 30
     assert mistakes(found, shown) == []
+
+
+def test_readme_names_only_what_is_shown(shown):
+    names = re.findall(r"`(?:respgate_)?([a-z_]+)\{|`respgate_([a-z_]+)[`{]", README.read_text())
+    known = {series.partition("{")[0].removeprefix("respgate_") for series in shown}
+    found = {name for pair in names for name in pair if name}
+    assert len(found) >= 7
+    assert found <= known
 
 
 @pytest.mark.parametrize("expression, mistake", [
