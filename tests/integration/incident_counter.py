@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The incident's other limiter, in processes that are killed in the middle of it: INCR, and EXPIRE when it is the first.
+"""The incident's other limiter, in processes that are killed in the middle of it: INCR, and EXPIRE at the first.
 Nothing here knows of respgate.
 
     incident_counter.py PORT COUNT: counters rl:0 ... rl:COUNT-1, each of a process that dies between the two

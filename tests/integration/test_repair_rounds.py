@@ -96,7 +96,7 @@ def test_never_more_than_two(redis_server, start_respgate, tmp_path, figure, way
     assert not right.over and right.most == MOST
     assert not repaired.over and repaired.most == MOST
     assert share >= USED_AT_LEAST
-    assert way != "killed" or not ROUNDS or repaired.killed >= ROUNDS // 20
+    assert way != "killed" or not ROUNDS or repaired.killed >= ROUNDS // 40
 
 
 @pytest.mark.figures
