@@ -41,9 +41,13 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 @pytest.fixture
-def figure(pytestconfig):
-    """figure("idle clients cost 1.6 KiB each (at most 2)"): printed at the end of the run, whatever happened."""
-    return pytestconfig.stash[FIGURES].append
+def figure(pytestconfig, record_property):
+    """figure("idle clients cost 1.6 KiB each (at most 2)"): printed at the end of the run, whatever happened, and kept
+    in its report for tests/reliability/report."""
+    def keep(line):
+        pytestconfig.stash[FIGURES].append(line)
+        record_property("figure", line)
+    return keep
 
 
 def finish_all(steps):
