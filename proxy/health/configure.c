@@ -7,6 +7,7 @@
 #include "conf/address.h"
 #include "conf/conf.h"
 #include "proxy/health/backend.h"
+#include "proxy/net/log.h"
 #include "proxy/net/tls.h"
 
 /* What [backend NAME] leaves open is what [tls] says; the configuration sees to that. */
@@ -122,6 +123,8 @@ struct backend *backend_configure(const struct conf *conf, const char *name, cha
         return NULL;
     backend->labelled = dataset[0];
     backend->dataset = strdup(backend->labelled ? dataset : name);
+    if (!backend->dataset)
+        end_out_of_memory(strlen(name) + 1);
     configure_limits(backend, conf);
     backend->digest = digest_of(backend, conf);
     if (configure_tls(backend, conf, error, error_len))
