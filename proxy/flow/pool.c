@@ -27,7 +27,11 @@ static bool same_key(const struct lane_key *a, const struct lane_key *b)
 
 static char *copy_text(const char *text)
 {
-    return text ? strdup(text) : NULL;
+    char *copy = text ? strdup(text) : NULL;
+
+    if (text && !copy)
+        end_out_of_memory(strlen(text) + 1); /* else it would log in as somebody else */
+    return copy;
 }
 
 void lane_key_select(struct lane_key *key, unsigned db)

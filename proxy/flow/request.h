@@ -77,7 +77,7 @@ static inline struct request *request_oldest(const struct request_queue *queue)
     return request_at(queue, 0);
 }
 
-struct request *request_push(struct request_queue *queue); /* zeroed; never NULL */
+struct request *request_push(struct request_queue *queue); /* zeroed but for one reply to come; never NULL */
 
 static inline void request_pop(struct request_queue *queue)
 {

@@ -60,9 +60,10 @@ struct backend *backend_new(const char *name, const char *url)
     (void)ok;
     redis_url_redact(url, text, sizeof(text));
     backend->tally = calloc(1, sizeof(*backend->tally));
-    assert(backend->tally);
     backend->name = strdup(name);
     backend->redacted = strdup(text);
+    if (!backend->tally || !backend->name || !backend->redacted)
+        end_out_of_memory(sizeof(*backend->tally));
     atomic_init(&backend->refs, 1);
     pthread_mutex_init(&backend->tls_lock, NULL);
     atomic_init(&backend->hint_fd, -1);

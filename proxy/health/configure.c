@@ -8,6 +8,7 @@
 #include "conf/conf.h"
 #include "proxy/health/backend.h"
 #include "proxy/health/monitor.h"
+#include "proxy/net/log.h"
 #include "proxy/net/tls.h"
 
 enum { QUIET_MS = 3600 * 1000 };
@@ -125,6 +126,8 @@ struct backend *backend_configure(const struct conf *conf, const char *name, cha
         return NULL;
     backend->labelled = dataset[0];
     backend->dataset = strdup(backend->labelled ? dataset : name);
+    if (!backend->dataset)
+        end_out_of_memory(strlen(name) + 1);
     configure_limits(backend, conf);
     backend->digest = digest_of(backend, conf);
     if (configure_tls(backend, conf, error, error_len))
