@@ -223,7 +223,7 @@ enum tls_result tls_handshake(struct tls *tls)
         return result;
     }
     tls->state = TLS_OPEN;
-    tls->drained = !SSL_has_pending(tls->ssl);
+    tls->drained = false; /* the handshake ends with new keys: see read_record() */
     return TLS_DONE;
 }
 
@@ -242,6 +242,8 @@ bool tls_was_resumed(const struct tls *tls)
 /* False when there is nothing more for now, or ever. */
 static bool read_record(struct tls *tls, uint8_t *bytes, size_t room, size_t *len)
 {
+    unsigned messages = tls->messages;
+
     before_call();
     bool got = SSL_read_ex(tls->ssl, bytes, room, len);
     if (got) {
@@ -250,7 +252,8 @@ static bool read_record(struct tls *tls, uint8_t *bytes, size_t room, size_t *le
     } else {
         outcome(tls, 0);
     }
-    tls->drained = !got || !SSL_has_pending(tls->ssl);
+    /* What OpenSSL 3.2 or later has read ahead of a new key, it does not call pending: behind a message, look again. */
+    tls->drained = got ? !SSL_has_pending(tls->ssl) : tls->messages == messages;
     if (tls->messages > MESSAGES_MAX || tls->unsent_len > UNSENT_MAX)
         break_off(tls, EPROTO, "backend floods us with handshake messages");
     return got;
