@@ -1,14 +1,16 @@
-# Debian packages by purpose, and `need`, which installs those that are missing. For deploy/quickstart and tests/run.
+# Debian packages by purpose, and `need`, which installs those that are missing. For deploy/quickstart,
+# deploy/debian/build and tests/run.
 # shellcheck shell=bash
 
 # shellcheck disable=SC2034 # the lists are for those who source this file
 packages_build=(gcc libc6-dev pkg-config meson ninja-build python3
     libevent-dev libhiredis-dev libinih-dev libssl-dev)
+packages_deb=(build-essential debhelper)
 packages_run=(redis-server redis-tools)
 packages_test=(git libcmocka-dev python3-pytest python3-pytest-xdist python3-redis python3-hypothesis
     clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck strace procps
     nftables iproute2 openssl prometheus python3-prometheus-client chromium
-    systemd mandoc yamllint zsh fish bash-completion debhelper lintian)
+    systemd mandoc yamllint zsh fish lintian)
 
 package_missing() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" != installed ]

@@ -48,8 +48,8 @@ def ask_bash(directory, lines):
     for line in lines:
         words = line.split(" ")
         quoted = " ".join(f"'{word}'" for word in words)
-        script += [f"COMP_WORDS=({quoted}) COMP_CWORD={len(words) - 1}", "_respgate", "printf '%s\\n' \"${COMPREPLY[@]}\"",
-                   "echo =="]
+        script += [f"COMP_WORDS=({quoted}) COMP_CWORD={len(words) - 1}", "_respgate",
+                   "printf '%s\\n' \"${COMPREPLY[@]}\"", "echo =="]
     done = subprocess.run(["bash", "--norc", "-u", "-c", "\n".join(script)], cwd=directory, env=clean_env(directory),
                           capture_output=True, text=True, timeout=30, check=True)
     assert done.stderr == ""

@@ -1,4 +1,4 @@
-"""README.md, "Five ways to deploy": they are short, and the one without a manager or containers works as it stands there.
+"""README.md, "Five ways to deploy": they are short, and the one without a manager or containers works as it stands.
 
 That with systemd is in test_deploy_package.py, those with containers in tests/containers.
 """

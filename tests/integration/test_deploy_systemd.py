@@ -1,4 +1,4 @@
-"""The systemd unit: systemd finds no mistake in it and little to attack, and nothing that respgate does is forbidden."""
+"""The systemd unit: systemd finds no mistake and little to attack in it, and nothing that respgate does is denied."""
 
 import os
 import re
