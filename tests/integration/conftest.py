@@ -11,6 +11,7 @@ def pytest_configure(config):
     """The markers that tests/run selects by, and a SIGTERM (of its time limit) that still ends what tests started."""
     config.addinivalue_line("markers", "figures: measures time or memory, so it runs on the plain build only")
     config.addinivalue_line("markers", "threads: runs under the thread sanitizer as well, with two workers")
+    config.addinivalue_line("markers", "redis7: compares with the words of Redis 7.0, so it runs where there is one")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 

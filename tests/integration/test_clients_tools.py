@@ -73,7 +73,7 @@ def test_cli_scan_and_bigkeys(respgate):
     assert set(redis_cli(respgate, "--scan", "--pattern", "scan:1?").split()) == {f"scan:1{n}" for n in range(10)}
     big = redis_cli(respgate, "--bigkeys")
     assert "Sampled 3001 keys in the keyspace!" in big
-    assert "Biggest   list found '\"biggest\"' has 50 items" in big
+    assert re.search(r"Biggest +list found ['\"]+biggest['\"]+ has 50 items", big), big
     assert "Sampled 3001 keys in the keyspace!" in redis_cli(respgate, "--memkeys")
 
 
@@ -121,7 +121,7 @@ def test_benchmark(redis_server, start_respgate, options, workers):
     said = run_tool("redis-benchmark", "-p", str(gate.port), "-n", "2000", "--csv", *options, timeout=120)
     assert "rror" not in said and "WARN" not in said, said
     rows = {row["test"]: row for row in csv.DictReader(said.splitlines())}
-    assert set(rows) == BENCHMARKS
+    assert set(rows) - {"XADD"} == BENCHMARKS  # Redis 8's has one more
     for row in rows.values():
         assert all(float(value) > 0 for name, value in row.items() if name != "test"), row
     served = re.search(rb"total_commands_processed:(\d+)", redis_server.call("INFO", "stats"))

@@ -17,6 +17,7 @@ from differential.script import Case, command_cases, conversations, parse_step
 from differential.sides import Control, Side, Transcript
 from harness import ROOT, RedisServer, Respgate
 
+pytestmark = pytest.mark.redis7
 COMMAND_FILES = ("strings.txt", "collections.txt", "streams.txt", "server.txt")
 CONVERSATION_FILES = ("conversations.txt", "subscriptions.txt", "protocol.txt")
 GROUPS = [(name, protocol) for name in COMMAND_FILES + CONVERSATION_FILES for protocol in (2, 3)]

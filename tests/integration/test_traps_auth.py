@@ -57,6 +57,7 @@ def test_the_password_in_the_url_is_used_towards_the_backend_and_not_shown(start
 # ---- before a login ----
 
 @pytest.mark.threads
+@pytest.mark.redis7
 @GUARDED_MODES
 def test_before_a_login_only_a_few_commands_are_taken(start_gate, guarded, auth):
     gate = start_gate(auth)
@@ -146,6 +147,7 @@ def test_hello_logs_in_and_names_the_client(start_gate, guarded, auth, resp):
     assert client.read_reply() == (b"_\r\n" if resp == 3 else b"$-1\r\n")
 
 
+@pytest.mark.redis7
 @GUARDED_MODES
 def test_a_hello_that_fails_has_the_words_of_redis_and_logs_nobody_in(start_gate, guarded, auth):
     """All or nothing, as servers from 7.2 on; 7.0 keeps the login when what stands behind it is wrong."""

@@ -75,6 +75,7 @@ def test_a_worker_finds_its_own_address_by_its_name(start_gate):
         assert client.client_info()["addr"] == entries[0]["addr"]
 
 
+@pytest.mark.redis7
 def test_client_list_and_info_have_the_fields_of_redis_in_their_order(redis_server, respgate):
     with redis_server.connect() as direct, respgate.connect() as client:
         for command in (("CLIENT", "LIST"), ("CLIENT", "INFO")):
