@@ -6,7 +6,7 @@
 packages_build=(gcc libc6-dev pkg-config meson ninja-build python3
     libevent-dev libhiredis-dev libinih-dev libseccomp-dev libssl-dev)
 packages_deb=(build-essential debhelper)
-packages_run=(redis-server redis-tools)
+packages_run=(redis-server redis-tools ca-certificates)
 packages_test=(git libcmocka-dev python3-pytest python3-pytest-xdist python3-redis python3-hypothesis
     clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck strace procps
     nftables iproute2 openssl prometheus python3-prometheus-client chromium
