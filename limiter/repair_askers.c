@@ -3,10 +3,11 @@
 /* Who asks less often does not keep others out. */
 #define TOGETHER_US INT64_C(10000000)
 
+/* Checks in a row without an act, then an asker gets one place at a time. */
 enum {
-    IDLE_CHECKS = 20,      /* in a row, then it is held for one that does not act */
-    IDLE_CHECKS_APART = 6, /* where that is likelier */
-    DOUBLINGS = 4,         /* of how long it is then kept waiting for its next place */
+    IDLE_CHECKS = 4,
+    IDLE_SURELY = 6, /* then ever more seldom, where another connection is hardly to act for it */
+    DOUBLINGS = 4,
 };
 
 static struct repair_asker *place_of(struct repair_askers *askers, uint64_t id)
@@ -24,11 +25,11 @@ bool repair_askers_has_enough(const struct repair_askers *askers, uint64_t id, i
 /* How long an asker that has had its place waits for another one, in holds. */
 static int64_t wait_of(unsigned idle, enum repair_actors actors)
 {
-    if (actors == REPAIR_ACTORS_UNKNOWN)
-        return idle >= IDLE_CHECKS ? 1 : 0;
-    if (actors == REPAIR_ACTORS_DO_NOT_ASK || idle < IDLE_CHECKS_APART)
+    if (actors == REPAIR_ACTORS_DO_NOT_ASK || idle < IDLE_CHECKS)
         return 0;
-    unsigned doublings = idle - IDLE_CHECKS_APART;
+    if (actors == REPAIR_ACTORS_UNKNOWN || idle < IDLE_SURELY)
+        return 1;
+    unsigned doublings = idle - IDLE_SURELY;
 
     return INT64_C(1) << (doublings < DOUBLINGS ? doublings : DOUBLINGS);
 }

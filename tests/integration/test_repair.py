@@ -160,6 +160,15 @@ def test_a_large_command_is_held_until_it_is_whole(start_respgate, redis_server,
     assert client.read_value() == 1 and not reservations(redis_server, key)
 
 
+def test_who_is_killed_leaves_no_place_taken(redis_server, gate):
+    for _ in range(20):
+        with gate.connect() as client:
+            client.call("ZCARD", "concurrent:k")
+    client = gate.connect()
+    wait_until(lambda: client.call("ZCARD", "concurrent:k") < 5, 10, "a place for somebody who lives")
+    assert redis_server.call("ZCARD", "concurrent:k") == 0
+
+
 # ---- what is learnt ----
 
 def take_turns(askers, actor, key, turns):

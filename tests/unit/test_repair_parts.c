@@ -64,7 +64,7 @@ static void test_askers_for_others(void **state)
 /* Where who acts asks, too, who never acts gets a place ever more seldom, until it acts. */
 static void test_askers_that_stand_apart(void **state)
 {
-    static const int64_t waits[] = {0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 16};
+    static const int64_t waits[] = {0, 0, 0, 1, 1, 1, 2, 4, 8, 16, 16};
     static struct repair_askers askers;
     (void)state;
 
