@@ -125,7 +125,7 @@ def haproxy(directory, port, redis_port):
 
 
 def haproxy_splice(directory, port, redis_port):
-    return haproxy_with(directory, port, redis_port, tuning="tune.pipesize 1048576\n    maxpipes 100",
+    return haproxy_with(directory, port, redis_port, tuning="tune.pipesize 1048576\n    maxpipes 50",
                         options="option splice-request\n    option splice-response")
 
 
