@@ -259,11 +259,15 @@ bool crew_init(struct crew *crew, struct settings *settings)
     memset(crew, 0, sizeof(*crew));
     crew->workers = calloc(settings->workers, sizeof(*crew->workers));
     crew->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!crew->workers || crew->done_fd < 0)
+    if (!crew->workers || crew->done_fd < 0) {
+        log_write(LOG_ERROR, "cannot make workers", LOG_TEXT("reason", strerror(errno)));
         return false;
+    }
     for (; crew->count < settings->workers; crew->count++)
-        if (!worker_init(&crew->workers[crew->count], crew, settings, crew->count))
+        if (!worker_init(&crew->workers[crew->count], crew, settings, crew->count)) {
+            log_write(LOG_ERROR, "cannot make a worker", LOG_TEXT("reason", strerror(errno)));
             return false;
+        }
     return open_listeners(crew, settings);
 }
 
