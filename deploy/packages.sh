@@ -4,7 +4,7 @@
 
 # shellcheck disable=SC2034 # the lists are for those who source this file
 packages_build=(gcc libc6-dev pkg-config meson ninja-build python3
-    libevent-dev libhiredis-dev libinih-dev libseccomp-dev libssl-dev)
+    libevent-dev libhiredis-dev libinih-dev libssl-dev)
 packages_deb=(build-essential debhelper)
 packages_run=(redis-server redis-tools ca-certificates)
 packages_test=(git libcmocka-dev python3-pytest python3-pytest-xdist python3-redis python3-hypothesis

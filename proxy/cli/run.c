@@ -7,6 +7,7 @@
  *
  * The main thread also is health's: it checks the backends, chooses, and hands each choice to the workers.
  */
+#include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -296,8 +297,10 @@ static int serve(const struct cli_options *options, struct settings *settings)
     struct process process = {.options = options, .scene.settings = settings};
     int code = EXIT_FAILED;
 
-    if (!init_process(&process))
+    if (!init_process(&process)) {
+        log_write(LOG_ERROR, "cannot start", LOG_TEXT("reason", strerror(errno)));
         return code;
+    }
     if (crew_init(&process.crew, settings) && open_stats(&process)) {
         process.crew.journal = process.scene.journal;
         code = run_crew(&process);

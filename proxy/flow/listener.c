@@ -45,7 +45,7 @@ static struct listener *add(struct worker *worker, int fd, bool is_unix)
     struct listener *listener = calloc(1, sizeof(*listener));
 
     if (!listener)
-        return NULL;
+        end_out_of_memory(sizeof(*listener));
     listener->worker = worker;
     listener->fd = fd;
     listener->is_unix = is_unix;
@@ -118,7 +118,6 @@ bool listener_open_tcp(struct worker *worker, const char *address)
 bool listener_open_unix(struct worker *worker, const char *path, unsigned mode)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct listener *listener;
     int fd;
 
     if (strlen(path) >= sizeof(address.sun_path)) {
@@ -139,10 +138,8 @@ bool listener_open_unix(struct worker *worker, const char *path, unsigned mode)
         close(fd);
         return false;
     }
-    listener = add(worker, fd, true);
-    if (listener)
-        listener->owns_path = true;
-    return listener;
+    add(worker, fd, true)->owns_path = true;
+    return true;
 }
 
 bool listener_share_unix(struct worker *worker, const struct worker *owner)

@@ -266,11 +266,15 @@ bool crew_init(struct crew *crew, struct settings *settings)
     crew->workers = calloc(settings->workers, sizeof(*crew->workers));
     crew->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!crew->workers || crew->done_fd < 0 ||
-        getrandom(&crew->lease_seed, sizeof(crew->lease_seed), 0) != sizeof(crew->lease_seed))
+        getrandom(&crew->lease_seed, sizeof(crew->lease_seed), 0) != sizeof(crew->lease_seed)) {
+        log_write(LOG_ERROR, "cannot make workers", LOG_TEXT("reason", strerror(errno)));
         return false;
+    }
     for (; crew->count < settings->workers; crew->count++)
-        if (!worker_init(&crew->workers[crew->count], crew, settings, crew->count))
+        if (!worker_init(&crew->workers[crew->count], crew, settings, crew->count)) {
+            log_write(LOG_ERROR, "cannot make a worker", LOG_TEXT("reason", strerror(errno)));
             return false;
+        }
     return open_listeners(crew, settings);
 }
 

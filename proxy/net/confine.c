@@ -8,11 +8,14 @@
 #include <unistd.h>
 
 #ifdef RESPGATE_SECCOMP
+#include <assert.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
-#include <seccomp.h>
-#include <signal.h>
-#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #endif
 
@@ -30,108 +33,105 @@ static const char *drop_capabilities(void)
 }
 
 #ifdef RESPGATE_SECCOMP
+enum { PROGRAM_MAX = 192 };
+
 /* Younger machines have the general form of these calls only. */
-#ifdef SYS_epoll_wait
-#define CALLS_BY_MACHINE SCMP_SYS(epoll_wait), SCMP_SYS(poll), SCMP_SYS(unlink)
+#if defined(__x86_64__)
+#define MACHINE AUDIT_ARCH_X86_64
+#define CALLS_BY_MACHINE SYS_epoll_wait, SYS_poll, SYS_unlink
+#define DEADLY_BY_MACHINE SYS_creat, SYS_fork, SYS_vfork
+#elif defined(__aarch64__)
+#define MACHINE AUDIT_ARCH_AARCH64
+#define CALLS_BY_MACHINE SYS_epoll_pwait, SYS_ppoll, SYS_unlinkat
+#define DEADLY_BY_MACHINE SYS_pidfd_send_signal
 #else
-#define CALLS_BY_MACHINE SCMP_SYS(epoll_pwait), SCMP_SYS(ppoll), SCMP_SYS(unlinkat)
+#error "the option seccomp is for x86_64 and aarch64"
 #endif
 
-static const int allowed[] = {
-    CALLS_BY_MACHINE,
-    /* sockets */
-    SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(accept4), SCMP_SYS(shutdown), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
-    SCMP_SYS(sendmsg), SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
-    /* bytes, descriptors, files that are read */
-    SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(close), SCMP_SYS(ioctl),
-    SCMP_SYS(newfstatat),
-    /* waiting, time, chance */
-    SCMP_SYS(epoll_ctl), SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime),
-    SCMP_SYS(getrandom),
-    /* memory */
-    SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(brk),
-    /* threads, signals, the end */
-    SCMP_SYS(rseq), SCMP_SYS(set_robust_list), SCMP_SYS(getrusage), SCMP_SYS(getpid), SCMP_SYS(gettid),
-    SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(exit), SCMP_SYS(exit_group)};
+static const int allowed[] = {CALLS_BY_MACHINE,
+                              /* bytes, descriptors, files that are read */
+                              SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_close, SYS_ioctl, SYS_newfstatat,
+                              /* sockets */
+                              SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_socket, SYS_connect, SYS_accept4, SYS_shutdown,
+                              SYS_getsockname, SYS_getpeername, SYS_getsockopt, SYS_setsockopt,
+                              /* waiting, time, chance */
+                              SYS_epoll_ctl, SYS_futex, SYS_sched_yield, SYS_restart_syscall, SYS_clock_gettime,
+                              SYS_getrandom,
+                              /* memory */
+                              SYS_munmap, SYS_madvise, SYS_brk,
+                              /* threads, signals, the end */
+                              SYS_rseq, SYS_set_robust_list, SYS_getrusage, SYS_getpid, SYS_gettid, SYS_rt_sigaction,
+                              SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_exit, SYS_exit_group};
 
 /* Nothing of ours does that, so whoever does is not us. */
-static const int deadly[] = {SCMP_SYS(execve),
-                             SCMP_SYS(execveat),
-                             SCMP_SYS(ptrace),
-                             SCMP_SYS(process_vm_readv),
-                             SCMP_SYS(process_vm_writev),
-                             SCMP_SYS(fork),
-                             SCMP_SYS(vfork),
-                             SCMP_SYS(creat),
-                             SCMP_SYS(kill)};
+static const int deadly[] = {SYS_execve, SYS_execveat,     SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev,
+                             SYS_kill,   DEADLY_BY_MACHINE};
 
-static int add_lists(scmp_filter_ctx filter)
+/* In an array of its own: a library that builds filters asks for memory, and makes a wrong one when there is none. */
+struct program {
+    struct sock_filter at[PROGRAM_MAX];
+    unsigned short n;
+};
+
+static void add(struct program *program, unsigned short code, uint32_t k, uint8_t if_true, uint8_t if_false)
 {
-    int wrong = 0;
+    assert(program->n < PROGRAM_MAX);
+    program->at[program->n++] = (struct sock_filter){code, if_true, if_false, k};
+}
 
-    for (size_t i = 0; !wrong && i < sizeof(allowed) / sizeof(allowed[0]); i++)
-        wrong = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-    for (size_t i = 0; !wrong && i < sizeof(deadly) / sizeof(deadly[0]); i++)
-        wrong = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
-    return wrong;
+static void answer(struct program *program, int call, uint32_t verdict)
+{
+    add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 1);
+    add(program, BPF_RET | BPF_K, verdict, 0, 0);
 }
 
 /* The call is right while these bits of this argument are `value`, else `otherwise` happens. */
-static int add_masked(scmp_filter_ctx filter, int call, unsigned argument, uint64_t mask, uint64_t value,
-                      uint32_t otherwise)
+static void answer_masked(struct program *program, int call, unsigned argument, uint32_t mask, uint32_t value,
+                          uint32_t otherwise)
 {
-    const struct scmp_arg_cmp right = {argument, SCMP_CMP_MASKED_EQ, mask, value};
-    int wrong = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &right);
-
-    /* One rule for each bit that may be wrong: the library knows no "masked, not equal". */
-    for (uint64_t bit = 1; !wrong && bit && bit <= mask; bit <<= 1) {
-        const struct scmp_arg_cmp bad = {argument, SCMP_CMP_MASKED_EQ, bit, ~value & bit};
-        if (mask & bit)
-            wrong = seccomp_rule_add_array(filter, otherwise, call, 1, &bad);
-    }
-    return wrong;
+    add(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 5);
+    add(program, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, args[0]) + 8 * argument, 0, 0);
+    add(program, BPF_ALU | BPF_AND | BPF_K, mask, 0, 0);
+    add(program, BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
+    add(program, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+    add(program, BPF_RET | BPF_K, otherwise, 0, 0);
 }
 
-static int add_arguments(scmp_filter_ctx filter)
+static void answer_by_arguments(struct program *program)
 {
-    const uint64_t to_write = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
-    const uint32_t kill_process = SCMP_ACT_KILL_PROCESS, refuse = SCMP_ACT_ERRNO(EPERM);
-    int wrong = add_masked(filter, SCMP_SYS(openat), 2, to_write, 0, kill_process);
+    const uint32_t refuse = SECCOMP_RET_ERRNO | EPERM, unknown = SECCOMP_RET_ERRNO | ENOSYS;
 
-    if (!wrong)
-        wrong = add_masked(filter, SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD, kill_process);
+    answer_masked(program, SYS_openat, 2, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC, 0, SECCOMP_RET_KILL_PROCESS);
+    answer_masked(program, SYS_clone, 0, CLONE_THREAD, CLONE_THREAD, SECCOMP_RET_KILL_PROCESS);
     /* Refused only: a library that would load code (OpenSSL, a provider) does without it. */
-    if (!wrong)
-        wrong = add_masked(filter, SCMP_SYS(mmap), 2, PROT_EXEC, 0, refuse);
-    if (!wrong)
-        wrong = add_masked(filter, SCMP_SYS(mprotect), 2, PROT_EXEC, 0, refuse);
-    /* Limits are read, and only our own. */
-    if (!wrong)
-        wrong = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
-    /* abort() */
-    if (!wrong)
-        wrong = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (uint64_t)getpid()));
-    return wrong;
+    answer_masked(program, SYS_mmap, 2, PROT_EXEC, 0, refuse);
+    answer_masked(program, SYS_mprotect, 2, PROT_EXEC, 0, refuse);
+    /* Limits are read, and only our own; abort(). */
+    answer_masked(program, SYS_prlimit64, 0, UINT32_MAX, 0, unknown);
+    answer_masked(program, SYS_tgkill, 0, UINT32_MAX, (uint32_t)getpid(), unknown);
 }
 
 /*
  * What is on no list fails as a call that this kernel does not have: libc then takes the older one it knows, as for
- * clone3, into whose arguments a filter cannot look.
+ * clone3, into whose arguments a filter cannot look. The kernel keeps what it always says yes to and runs no filter.
  */
 static const char *filter_calls(void)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-    int wrong = filter ? add_lists(filter) : -ENOMEM;
+    struct program program = {.n = 0};
+    struct sock_fprog loaded = {.filter = program.at};
 
-    if (!wrong)
-        wrong = add_arguments(filter);
-    /* A binary search instead of a long walk; the kernel answers most calls of ours without running it at all. */
-    if (!wrong)
-        wrong = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    if (!wrong)
-        wrong = seccomp_load(filter);
-    seccomp_release(filter);
-    return wrong ? strerror(-wrong) : NULL;
+    add(&program, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
+    add(&program, BPF_JMP | BPF_JEQ | BPF_K, MACHINE, 1, 0);
+    add(&program, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
+    add(&program, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
+        answer(&program, allowed[i], SECCOMP_RET_ALLOW);
+    answer_by_arguments(&program);
+    for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+        answer(&program, deadly[i], SECCOMP_RET_KILL_PROCESS);
+    add(&program, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS, 0, 0);
+    loaded.len = program.n;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &loaded) ? strerror(errno) : NULL;
 }
 #else
 static const char *filter_calls(void)

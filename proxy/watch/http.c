@@ -296,10 +296,12 @@ struct http *http_new(const struct scene *scene, const struct http_places *place
     struct http *http = calloc(1, sizeof(*http));
 
     if (!http)
-        return NULL;
+        end_out_of_memory(sizeof(*http));
     http->scene = scene;
     http->follow = follow_new(scene->journal);
-    if (http->follow && open_doors(http, places))
+    if (!http->follow)
+        log_write(LOG_ERROR, "no stats port", LOG_TEXT("reason", "out of memory"));
+    else if (open_doors(http, places))
         return http;
     http_free(http);
     return NULL;
