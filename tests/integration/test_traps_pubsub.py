@@ -117,10 +117,10 @@ def test_publish_counts_three_subscribers_through_the_proxy(redis_server, respga
     assert redis_server.call("PUBLISH", "news", "direct") == 2
 
 
-def test_a_publisher_that_listens_to_itself_gets_the_message_before_its_reply(redis_server, respgate):
+def test_a_publisher_that_listens_to_itself_gets_message_and_reply_in_the_order_of_the_server(redis_server, respgate):
     direct, through = same_for_both(redis_server, respgate, 3, ("SUBSCRIBE", "me"), ("PUBLISH", "me", "x"))
-    assert through == direct
-    assert through.index(b"message") < through.index(b":1\r\n", through.index(b"message"))
+    assert through == direct  # the message comes first from Redis 7, the reply from Redis 8
+    assert b"message" in through and through.count(b":1\r\n") == 2
 
 
 # ---- messages ----
