@@ -194,7 +194,7 @@ static unsigned statuses(const char *answer, int found[STATUSES_MAX])
 
     for (const char *at = answer; (at = strstr(at, "HTTP/1.")) && n < STATUSES_MAX; at++)
         if (at == answer || at[-1] == '\n' || at[-1] == '}' || at[-1] == '>')
-            found[n++] = atoi(at + strlen("HTTP/1.x "));
+            found[n++] = atoi(at + strcspn(at, " ")); /* evhttp repeats the version it was given, be it 1.114 */
     return n;
 }
 
