@@ -101,8 +101,13 @@ def test_without_a_backend_it_says_what_is_missing(respgate_image):
     assert "RESPGATE_BACKEND_URL" in done.stdout
 
 
-def test_it_knows_the_public_authorities_and_trusts_nobody_else(respgate_image, network, start_hosted):
-    """A certificate of an authority nobody knows is refused as such, not because it knows none."""
+def test_it_knows_the_public_authorities(gate):
+    environment = dict(entry.split("=", 1) for entry in gate.inspect()["Config"]["Env"])
+    bundle = docker("cp", f"{gate.name}:{environment['SSL_CERT_FILE']}", "-")
+    assert bundle.count("-----BEGIN CERTIFICATE-----") > 100
+
+
+def test_it_trusts_nobody_else(respgate_image, network, start_hosted):
     start_hosted()
     done = run("docker", "run", "--rm", "--network", network, "--env", "RESPGATE_BACKEND_URL=rediss://hosted:6379",
                respgate_image, "check", "--connect", check=False)
