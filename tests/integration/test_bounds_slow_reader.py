@@ -137,7 +137,7 @@ def test_who_never_reads_is_closed_with_a_reason(start_respgate, redis_server):
 def test_a_slow_reader_of_many_elements_gets_each(start_respgate, redis_server):
     """The same for a reply of many small parts, read with a pause in the middle that lasts until all is at rest."""
     gate = start_respgate(redis_server, settings=PATIENT)
-    count, push = 200_000, "for i = 1, ARGV[1] do redis.call('RPUSH', 'list', i .. ':' .. string.rep('v', 40)) end"
+    count, push = 400_000, "for i = 1, ARGV[1] do redis.call('RPUSH', 'list', i .. ':' .. string.rep('v', 40)) end"
     redis_server.call("EVAL", push, 0, count)
     with gate.connect() as client, gate.connect() as other:
         client.command("LRANGE", "list", 0, -1)
