@@ -23,6 +23,7 @@
 #include "proxy/health/monitor.h"
 #include "proxy/net/log.h"
 #include "proxy/net/loop.h"
+#include "proxy/watch/build.h"
 #include "proxy/watch/history.h"
 #include "proxy/watch/http.h"
 #include "proxy/watch/orders.h"
@@ -68,6 +69,7 @@ static void on_route(void *arg, struct snapshot *snapshot)
 
 static void build_scene(struct side *side, bool admin)
 {
+    static const struct build build = {.version = "0", .commit = "0", .type = "fuzz", .compiler = "clang"};
     const char *sets[] = {"backend.default.url=redis://127.0.0.1:1/0", "listen.address=127.0.0.1:2",
                           admin ? "stats.admin=yes" : "stats.admin=no"};
     struct conf_sources sources = {.sets = sets, .n_sets = sizeof(sets) / sizeof(sets[0])};
@@ -76,13 +78,14 @@ static void build_scene(struct side *side, bool admin)
 
     assert(conf);
     side->orders = (struct orders){.reload = on_order, .drain = on_order, .pin = on_pin};
-    side->scene = (struct scene){.version = "0", .loop = &loop, .crew = &side->crew, .orders = &side->orders};
+    side->scene = (struct scene){.build = &build, .loop = &loop, .crew = &side->crew, .orders = &side->orders};
     side->scene.settings = settings_new(conf, NULL, error, sizeof(error));
     side->scene.journal = journal_new();
     side->scene.monitor = monitor_new(&loop, on_route, side);
-    side->scene.history = history_new(&loop, &side->crew);
+    side->scene.history = history_new(&side->scene);
     assert(side->scene.settings && side->scene.journal && side->scene.monitor && side->scene.history);
-    scene_start(&side->scene);
+    bool started = scene_start(&side->scene);
+    assert(started);
 }
 
 /* One that nobody uses now. */
