@@ -26,6 +26,7 @@ __attribute__((format(printf, 3, 4))) static bool mistake_is(struct adopt_mistak
 
     mistake->key = key;
     va_start(args, format);
+    /* The analyzer loses sight of va_start() here. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
     vsnprintf(mistake->text, sizeof mistake->text, format, args);
     va_end(args);
     return false;

@@ -4,7 +4,9 @@
 
 #include "limiter/hash.h"
 
-enum { NONE = UINT32_MAX, LEAST = 16 };
+#define NONE UINT32_MAX
+
+enum { LEAST = 16 };
 
 /* Both kinds of entries lie in one array of each, found through chains that begin in `first`. */
 struct lease {

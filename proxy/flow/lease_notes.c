@@ -105,7 +105,7 @@ static void send_orders(struct deferred *work)
 static struct lease_order *order_to(struct limiter *limiter, unsigned to)
 {
     if (!limiter->orders)
-        limiter->orders = calloc(limiter->worker->crew->count, sizeof(*limiter->orders));
+        limiter->orders = calloc(limiter->worker->crew->count, sizeof(struct lease_order *));
     if (limiter->orders && !limiter->orders[to]) {
         limiter->orders[to] = calloc(1, sizeof(*limiter->orders[to]));
         if (limiter->orders[to])
