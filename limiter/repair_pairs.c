@@ -10,13 +10,12 @@
 enum { LOOKED_AT = 64 };
 
 struct waiting {
-    LIST_ENTRY(waiting) by_owner; /* newest first */
-    TAILQ_ENTRY(waiting) by_key;  /* oldest first */
+    TAILQ_ENTRY(waiting) by_owner, by_key; /* both oldest first */
     struct repair_check check;
     bool used;
 };
 
-LIST_HEAD(owner_list, waiting);
+TAILQ_HEAD(owner_queue, waiting);
 TAILQ_HEAD(key_queue, waiting);
 
 struct repair_pairs {
@@ -25,7 +24,7 @@ struct repair_pairs {
     uint64_t oldest, next; /* ring positions; what was matched in between is unused */
     size_t mask;
     struct waiting *ring;
-    struct owner_list *owners;
+    struct owner_queue *owners;
     struct key_queue *keys;
 };
 
@@ -48,8 +47,10 @@ struct repair_pairs *repair_pairs_new(size_t capacity, repair_unacted *unacted, 
         repair_pairs_free(pairs);
         return NULL;
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        TAILQ_INIT(&pairs->owners[i]);
         TAILQ_INIT(&pairs->keys[i]);
+    }
     return pairs;
 }
 
@@ -63,7 +64,7 @@ void repair_pairs_free(struct repair_pairs *pairs)
     free(pairs);
 }
 
-static struct owner_list *owner_list(struct repair_pairs *pairs, const struct repair_check *check)
+static struct owner_queue *owner_queue(struct repair_pairs *pairs, const struct repair_check *check)
 {
     return &pairs
                 ->owners[hash_mix(check->key ^ check->rule, check->owner ^ UINT64_C(0xe7037ed1a0b428db)) & pairs->mask];
@@ -86,7 +87,7 @@ static bool same_owner(const struct repair_check *a, const struct repair_check *
 
 static void forget(struct repair_pairs *pairs, struct waiting *waiting)
 {
-    LIST_REMOVE(waiting, by_owner);
+    TAILQ_REMOVE(owner_queue(pairs, &waiting->check), waiting, by_owner);
     TAILQ_REMOVE(key_queue(pairs, &waiting->check), waiting, by_key);
     waiting->used = false;
 }
@@ -119,22 +120,41 @@ void repair_pairs_tick(struct repair_pairs *pairs, int64_t now_us)
     }
 }
 
-/* The same connection checks again: what it was refused it took as that, and what has ended it did not act on. */
-static void supersede(struct repair_pairs *pairs, const struct repair_check *check, int64_t now_us)
+/* Of a connection's checks only the newest can be refused: each takes a refused one before it away. */
+static void supersede_refused(struct repair_pairs *pairs, const struct repair_check *check)
 {
-    struct waiting *waiting = LIST_FIRST(owner_list(pairs, check)), *next;
+    struct waiting *waiting = TAILQ_LAST(owner_queue(pairs, check), owner_queue);
+
+    for (unsigned i = 0; waiting && i < LOOKED_AT; waiting = TAILQ_PREV(waiting, owner_queue, by_owner), i++) {
+        if (!same_owner(&waiting->check, check))
+            continue;
+        if (waiting->check.refused)
+            forget(pairs, waiting);
+        return;
+    }
+}
+
+/* From the oldest on: who checks often has more of them that still count than can be looked at. */
+static void supersede_ended(struct repair_pairs *pairs, const struct repair_check *check, int64_t now_us)
+{
+    struct waiting *waiting = TAILQ_FIRST(owner_queue(pairs, check)), *next;
 
     for (unsigned i = 0; waiting && i < LOOKED_AT; waiting = next, i++) {
-        next = LIST_NEXT(waiting, by_owner);
-        if (same_owner(&waiting->check, check) && !fresh(&waiting->check, now_us))
-            give_up(pairs, waiting);
+        next = TAILQ_NEXT(waiting, by_owner);
+        if (!same_owner(&waiting->check, check))
+            continue;
+        if (fresh(&waiting->check, now_us))
+            return;
+        give_up(pairs, waiting);
     }
 }
 
 void repair_pairs_check(struct repair_pairs *pairs, const struct repair_check *check, int64_t now_us)
 {
     repair_pairs_tick(pairs, now_us);
-    supersede(pairs, check, now_us);
+    /* The same connection checks again: what it was refused it took as that, and what has ended it did not act on. */
+    supersede_refused(pairs, check);
+    supersede_ended(pairs, check, now_us);
     struct waiting *waiting = &pairs->ring[pairs->next++ & pairs->mask];
 
     if (pairs->next - pairs->oldest > pairs->mask + 1)
@@ -143,7 +163,7 @@ void repair_pairs_check(struct repair_pairs *pairs, const struct repair_check *c
         forget(pairs, waiting);
     waiting->used = true;
     waiting->check = *check;
-    LIST_INSERT_HEAD(owner_list(pairs, check), waiting, by_owner);
+    TAILQ_INSERT_TAIL(owner_queue(pairs, check), waiting, by_owner);
     TAILQ_INSERT_TAIL(key_queue(pairs, check), waiting, by_key);
 }
 
@@ -155,9 +175,9 @@ static bool is_better(const struct waiting *waiting, const struct waiting *than)
 /* The best of the act's connection that counts; *newest_us is when the newest was. */
 static struct waiting *find_own(struct repair_pairs *pairs, const struct repair_check *act, int64_t *newest_us)
 {
-    struct waiting *waiting = LIST_FIRST(owner_list(pairs, act)), *best = NULL;
+    struct waiting *waiting = TAILQ_LAST(owner_queue(pairs, act), owner_queue), *best = NULL;
 
-    for (unsigned i = 0; waiting && i < LOOKED_AT; waiting = LIST_NEXT(waiting, by_owner), i++) {
+    for (unsigned i = 0; waiting && i < LOOKED_AT; waiting = TAILQ_PREV(waiting, owner_queue, by_owner), i++) {
         bool may_be = same_owner(&waiting->check, act) && fresh(&waiting->check, act->at_us);
 
         if (may_be && !best)
@@ -187,9 +207,9 @@ static struct waiting *find_any(struct repair_pairs *pairs, const struct repair_
 /* The newest check, whatever became of it: of the act's connection, else of its key. */
 static struct waiting *find_newest(struct repair_pairs *pairs, const struct repair_check *act)
 {
-    struct waiting *waiting = LIST_FIRST(owner_list(pairs, act));
+    struct waiting *waiting = TAILQ_LAST(owner_queue(pairs, act), owner_queue);
 
-    for (unsigned i = 0; waiting && i < LOOKED_AT; waiting = LIST_NEXT(waiting, by_owner), i++) {
+    for (unsigned i = 0; waiting && i < LOOKED_AT; waiting = TAILQ_PREV(waiting, owner_queue, by_owner), i++) {
         if (same_owner(&waiting->check, act))
             return waiting;
     }

@@ -140,6 +140,17 @@ static void test_who_checks_again_did_not_act(void **state)
     assert_int_equal(last_given_up, 3);
 }
 
+/* More of its checks still count than are looked at at a time. */
+static void test_who_checks_often_is_known_not_to_act_all_the_same(void **state)
+{
+    (void)state;
+    repair_pairs_free(pairs);
+    pairs = repair_pairs_new(1024, unacted, &pairs);
+    for (int64_t at_us = 0; at_us <= 3 * S; at_us += S / 200)
+        asks(1, 7, 4, at_us, false);
+    assert_int_equal(given_up, 400);
+}
+
 static void test_nothing_is_remembered_for_ever(void **state)
 {
     (void)state;
@@ -218,6 +229,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_check_that_has_ended_or_was_refused, start, finish),
         cmocka_unit_test_setup_teardown(test_an_act_that_is_known_to_be_late, start, finish),
         cmocka_unit_test_setup_teardown(test_who_checks_again_did_not_act, start, finish),
+        cmocka_unit_test_setup_teardown(test_who_checks_often_is_known_not_to_act_all_the_same, start, finish),
         cmocka_unit_test_setup_teardown(test_nothing_is_remembered_for_ever, start, finish),
         cmocka_unit_test_setup_teardown(test_rules_do_not_mix, start, finish),
         cmocka_unit_test_setup_teardown(test_a_full_table, start, finish),
