@@ -54,7 +54,9 @@ def c_script(name):
 def main(output, depfile):
     """Write the include file of all scripts."""
     Path(output).write_text("".join(map(c_script, names())))
-    Path(depfile).write_text(f"{output}: {' '.join(map(str, sorted(FOLDER.rglob('*.lua'))))} {__file__}\n")
+    # The folders too: they change with a file that comes or goes.
+    read = [FOLDER, FOLDER / "parts", *sorted(FOLDER.rglob("*.lua")), __file__]
+    Path(depfile).write_text(f"{output}: {' '.join(map(str, read))}\n")
 
 
 if __name__ == "__main__":
