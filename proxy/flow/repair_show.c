@@ -23,13 +23,12 @@ static bool is_one_of_others(const struct client *client, const struct call *cal
 {
     static const char one[] = "\r\n$1\r\n1\r\n$";
     enum { ONE_LEN = sizeof(one) - 1 };
-    const uint8_t *at = call->sub + call->sub_len, *end = call->bytes + call->len;
+    const uint8_t *end = call->bytes + call->len, *at = call->sub ? call->sub + call->sub_len : end;
 
-    if (!call->sub || (size_t)(end - at) <= ONE_LEN || memcmp(at, one, ONE_LEN) != 0)
+    if ((size_t)(end - at) <= ONE_LEN || memcmp(at, one, ONE_LEN) != 0)
         return false;
-    for (at += ONE_LEN; *at != '\n'; at++)
-        ;
-    return at[1] != '\r' && !client->worker->settings->repaired_keys[at[1]];
+    at = memchr(at + ONE_LEN, '\n', (size_t)(end - at) - ONE_LEN);
+    return at && at + 1 < end && at[1] != '\r' && !client->worker->settings->repaired_keys[at[1]];
 }
 
 static bool may_show(const struct client *client, const struct call *call)

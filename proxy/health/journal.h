@@ -24,7 +24,7 @@ void journal_free(struct journal *journal);
 /* Logs the event, and keeps it unless `journal` is NULL. */
 void journal_fields(struct journal *journal, enum log_level level, const char *event, const struct log_field *fields);
 #define journal_write(journal, level, event, ...)                                                                      \
-    journal_fields((journal), (level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) LOG_END})
+    journal_fields((journal), (level), (event), (const struct log_field[]){__VA_ARGS__, LOG_END})
 
 /* One listener is called after each entry; NULL: nobody any more. */
 void journal_listen(struct journal *journal, journal_on_entry *on_entry, void *arg);

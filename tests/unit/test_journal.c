@@ -59,7 +59,7 @@ static void test_what_came_behind_a_number_is_told(void **state)
     assert_int_equal(last, 0);
     free(text);
     for (int i = 0; i < 3; i++)
-        journal_write(journal, LOG_DEBUG, "e");
+        journal_write(journal, LOG_DEBUG, "e", LOG_END);
     text = print(journal, 1, &last);
     assert_int_equal(lines(text), 2);
     assert_non_null(strstr(text, "{\"n\":2,"));
@@ -79,7 +79,7 @@ static void test_the_oldest_make_room(void **state)
 
     (void)state;
     for (int i = 0; i < JOURNAL_KEPT + 7; i++)
-        journal_write(journal, LOG_DEBUG, "e");
+        journal_write(journal, LOG_DEBUG, "e", LOG_END);
     assert_int_equal(journal_last(journal), JOURNAL_KEPT + 7);
     text = print(journal, 0, &last);
     assert_int_equal(lines(text), JOURNAL_KEPT);
@@ -100,10 +100,10 @@ static void test_the_listener_hears_each_entry_until_it_leaves(void **state)
 
     (void)state;
     journal_listen(journal, count_call, &calls);
-    journal_write(journal, LOG_DEBUG, "e");
-    journal_write(journal, LOG_DEBUG, "e");
+    journal_write(journal, LOG_DEBUG, "e", LOG_END);
+    journal_write(journal, LOG_DEBUG, "e", LOG_END);
     journal_listen(journal, NULL, NULL);
-    journal_write(journal, LOG_DEBUG, "e");
+    journal_write(journal, LOG_DEBUG, "e", LOG_END);
     assert_int_equal(calls, 2);
     journal_free(journal);
 }
@@ -116,7 +116,7 @@ static void test_text_is_for_people(void **state)
     FILE *out = open_memstream(&text, &len);
 
     (void)state;
-    journal_write(journal, LOG_INFO, "first");
+    journal_write(journal, LOG_INFO, "first", LOG_END);
     journal_write(journal, LOG_INFO, "it happened", LOG_NUM("times", 2), LOG_TEXT("url", "redis://x"),
                   LOG_TEXT("why", "none at all"), LOG_TEXT("empty", ""));
     journal_print_text(journal, out, 1);

@@ -114,7 +114,7 @@ static void test_threshold(void **state)
     log_setup(LOG_WARN, false);
     assert_true(log_enabled(LOG_WARN));
     assert_false(log_enabled(LOG_INFO));
-    log_write(LOG_INFO, "quiet");
+    log_write(LOG_INFO, "quiet", LOG_END);
     assert_false(next_line(line));
 }
 
@@ -158,7 +158,7 @@ static void test_flood(void **state)
         if (i == FLOOD)
             for (last = time(NULL); time(NULL) <= last;)
                 usleep(1000);
-        log_write(LOG_INFO, "flood");
+        log_write(LOG_INFO, "flood", LOG_END);
     }
     for (; next_line(line); lines++) {
         const char *left_out = strstr(line, " suppressed=");
