@@ -18,6 +18,7 @@ enum {
     REMEMBERED = 1024, /* keys, of which the last act is known */
     LEFT_PAUSES = 8,   /* for how many pauses the place of a client that is gone is kept, and not less than */
     LEFT_LEAST_US = 50000,
+    FEW_ACTORS = 8, /* that all ask are enough to take it that actors do */
 };
 
 /* Of the keys that fall here only the last one is known. */
@@ -147,8 +148,11 @@ static enum repair_actors actors(const struct watched *rule)
     /* A pool's new connections may act before they ask: some do always. */
     if (share > REPAIR_RECENT_OF / 4)
         return REPAIR_ACTORS_DO_NOT_ASK;
-    bool knows = rule->strangers.cases == REPAIR_RECENT_OF;
+    bool knows = rule->strangers.cases == REPAIR_RECENT_OF, none = rule->strangers.sum == 0;
 
+    /* Where a monitor keeps a place, acts are few: what it is must be known before long. */
+    if (rule->strangers.cases >= FEW_ACTORS && none)
+        return REPAIR_ACTORS_ASK;
     return knows && share <= REPAIR_RECENT_OF / 8 ? REPAIR_ACTORS_ASK : REPAIR_ACTORS_UNKNOWN;
 }
 

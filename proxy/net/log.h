@@ -24,8 +24,7 @@ struct log_field {
 #define LOG_END ((struct log_field){.key = 0})
 
 /* log_write(LOG_INFO, "client closed", LOG_NUM("client", 17), LOG_TEXT("reason", "idle")); `event` is a literal. */
-#define log_write(level, event, ...)                                                                                   \
-    log_fields((level), (event), (const struct log_field[]){__VA_ARGS__, LOG_END})
+#define log_write(level, event, ...) log_fields((level), (event), (const struct log_field[]){__VA_ARGS__, LOG_END})
 
 void log_setup(enum log_level level, bool json);
 bool log_enabled(enum log_level level);

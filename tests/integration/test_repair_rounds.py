@@ -26,7 +26,9 @@ WAYS = ["plain", "swapping", "killed", "monitor"]
 DIRECT, ATOMIC, REPAIRED = ROUNDS // 20 or 4, ROUNDS // 4 or 10, ROUNDS or 12
 BLOCKS = 10 if ROUNDS else 1  # by turns, as a machine that has other work is not the same for long
 RACES_AT_LEAST = 0.75  # too few cores let some rounds end before many have begun
-USED_AT_LEAST = 0.8 if ROUNDS else 0.1  # of what the script does; a few rounds are little to learn from
+# Of what the script does. A few rounds are little to learn from: who only looks is known after seconds, and the place of
+# one that was killed is kept for as long as most of them take.
+USED_AT_LEAST = dict.fromkeys(WAYS, 0.8) if ROUNDS else {"plain": 0.3, "swapping": 0.3, "killed": 0.1, "monitor": 0.1}
 TRIES = 5  # of few rounds to see a race at all, on a machine that has other work
 POLICIES = ["open", "closed"]
 KILLS = 200
@@ -107,7 +109,7 @@ def test_never_more_than_two(redis_server, start_respgate, tmp_path, figure, way
            f"with one script {right.used():.3f}: {share:.2f}")
     assert direct.races()
     assert not right.over and not repaired.over and repaired.runs > 0
-    assert share >= USED_AT_LEAST
+    assert share >= USED_AT_LEAST[way]
     assert way != "killed" or not ROUNDS or repaired.killed >= ROUNDS // 40
 
 
