@@ -18,7 +18,7 @@ from network import DistantServer, Network
 from test_switch import status
 
 pytestmark = pytest.mark.figures
-ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "8"))
 LOSS_SECONDS = float(os.environ.get("LOSS_SECONDS", "10"))
 
 
