@@ -1,5 +1,6 @@
 #include "conf/store.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +62,10 @@ struct cell *instance_cell(const struct instance *instance, const struct option 
 const struct cell *plain_cell(const struct conf *conf, const char *section_name, const char *key)
 {
     const struct section *section = section_find(section_name, strlen(section_name));
-    return instance_cell(store_find(conf, section, NULL), option_find(section, key));
+    const struct instance *instance = store_find(conf, section, NULL);
+
+    assert(instance); /* a section without a name is always there */
+    return instance_cell(instance, option_find(section, key));
 }
 
 const struct setting *cell_effective(const struct cell *cell)

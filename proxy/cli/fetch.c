@@ -121,14 +121,15 @@ static bool knows_whom(const struct conf *conf)
 /* Where they listen: "HOST:PORT PATH". Of the address the port must do, because a host has many names. */
 static bool is_meant(const struct conf *conf, const char *listens)
 {
-    const char *path = strchr(listens, ' ') + 1, *ours = conf_string(conf, "listen", NULL, "address");
+    size_t len = strcspn(listens, " ");
+    const char *path = listens[len] ? listens + len + 1 : "", *ours = conf_string(conf, "listen", NULL, "address");
     const char *our_path = conf_string(conf, "listen", NULL, "unix_socket");
     struct address their_address, our_address;
 
     if (path[0] && !strcmp(path, our_path))
         return true;
-    return !address_parse(listens, (size_t)(path - 1 - listens), &their_address) &&
-           !address_parse(ours, strlen(ours), &our_address) && their_address.port == our_address.port;
+    return !address_parse(listens, len, &their_address) && !address_parse(ours, strlen(ours), &our_address) &&
+           their_address.port == our_address.port;
 }
 
 /* False with a message when it is not a respgate that answers, or not ours. */
@@ -145,8 +146,6 @@ static bool check_identity(const struct conf *conf, const char *bytes, struct fe
     }
     found += strlen(key);
     snprintf(listens, sizeof(listens), "%.*s", (int)strcspn(found, "\r"), found);
-    if (!strchr(listens, ' '))
-        snprintf(listens, sizeof(listens), "%.*s ", (int)strcspn(found, "\r"), found);
     if (!knows_whom(conf) || is_meant(conf, listens)) {
         fetched->code = EXIT_FINE;
         return true;

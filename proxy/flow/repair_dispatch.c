@@ -84,7 +84,7 @@ static size_t answer_down(struct client *client, const struct call *call)
 {
     struct repairer *repairer = repairer_of(client);
     const struct repair_rule *rule = repairer->command.rule;
-    uint8_t bytes[256];
+    uint8_t bytes[256] = {0};
     struct reply_writer w = {.bytes = bytes, .cap = sizeof(bytes)};
 
     if (!client_drained(client))
