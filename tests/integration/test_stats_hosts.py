@@ -127,15 +127,18 @@ def test_the_same_port_by_another_name_or_an_unix_socket_is_the_one_that_is_mean
     assert run_respgate("stats", env=env).returncode == 0
 
 
-def test_what_is_no_respgate_is_said_to_be_none(gate):
+@pytest.mark.parametrize("head, said", [("", "is no respgate"),
+                                        (f"Respgate-Listens: {'a' * 600}\r\n", "is that of another respgate")],
+                         ids=["another program", "an overlong answer"])
+def test_what_is_no_respgate_is_said_to_be_none(gate, head, said):
     with socket.create_server(("127.0.0.1", 0)) as other:
         def serve():
             peer, _ = other.accept()
             with peer:
                 peer.recv(4096)
-                peer.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+                peer.sendall(f"HTTP/1.0 200 OK\r\n{head}Content-Length: 2\r\n\r\nhi".encode())
         thread = threading.Thread(target=serve)
         thread.start()
         done = run_respgate("stats", env=asking(gate, other.getsockname()[1]))
         thread.join()
-    assert done.returncode == 3 and "is no respgate" in done.stderr
+    assert done.returncode == 3 and said in done.stderr
